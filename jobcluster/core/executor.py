@@ -1,0 +1,479 @@
+"""
+The offers that this node runs, for itself and for others.
+
+It starts what it is given as far as it has slots, keeps each outcome until its origin has it on
+disk, and holds nothing that it does not say in its inventory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
+
+from jobcluster.core.actions import DropRuns, Run, StopRuns
+from jobcluster.core.events import RunEnded
+from jobcluster.core.out import Out
+from jobcluster.core.records import Deadline, Identity
+from jobcluster.core.values import (
+    SLEEP,
+    Adopted,
+    Cause,
+    Held,
+    Now,
+    Offer,
+    Outcome,
+    Ref,
+    RunState,
+    Status,
+)
+from jobcluster.core.words import Ended, Finished, Named, Start, StartedAt
+
+__all__ = ["Execution", "Executor", "IOwnJobs"]
+
+_SHORT: Final = 1.0
+"""Seconds: what sleeps no longer than that may start anew, so no deadline is written (part 3)."""
+
+_RETOLD_AT_ONCE: Final = 1000
+"""The most outcomes that are told again in one go; the others follow."""
+
+
+class IOwnJobs(Protocol):
+    """What an executor needs of the origin in the same node."""
+
+    def payload_of(self, id_: int, offer: Offer, /) -> bytes | None:
+        """What is to be run, or C{None} if it is not to be run any more."""
+
+    def own_started(self, id_: int, offer: Offer, at: int, out: Out, now: Now, /) -> None:
+        """It was started here."""
+
+    def own_ended(
+        self, row: Ended, done: Callable[[Out, Now], None], out: Out, now: Now, /
+    ) -> None:
+        """It ended here; C{done} is called when that is among the changes, or not wanted."""
+
+
+class Execution:
+    """
+    An offer that this node holds.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cancelled",
+        "deadline",
+        "dropped",
+        "job",
+        "kind",
+        "once",
+        "outcome",
+        "own",
+        "payload",
+        "recorded",
+        "ref",
+        "started",
+        "state",
+        "suspect",
+        "told",
+    )
+
+    def __init__(self, ref: Ref, job: int, kind: str) -> None:
+        """
+        An offer that waits for a slot.
+        """
+        self.ref = ref
+        self.job = job
+        self.kind = kind
+        self.payload = b""
+        self.attempt = 1
+        self.own = False
+        self.once = False
+        self.suspect = False
+        self.state = RunState.WAITING
+        self.started = 0
+        """Milliseconds since the epoch, 0 if it was not started."""
+        self.deadline = 0.0
+        """Of a sleep: when it ends, in seconds of the boot-time clock."""
+        self.recorded = False
+        """Whether the deadline is, or is about to be, in the store."""
+        self.outcome: Outcome | None = None
+        self.told = 0.0
+        """When the outcome was last told, in seconds of the monotonic clock."""
+        self.cancelled = False
+        self.dropped = False
+
+    @property
+    def offer(self) -> Offer:
+        """The offer alone."""
+        return self.ref[2:]
+
+    @property
+    def held(self) -> Held:
+        """Its row in the inventory."""
+        return Held(*self.ref[:2], self.job, *self.offer, self.state, self.started, self.suspect)
+
+
+class Executor:
+    """
+    A node as the one who runs jobs.
+    """
+
+    def __init__(self, identity: Identity, slots: int, own: IOwnJobs) -> None:
+        """
+        Nothing runs.
+        """
+        self._identity = identity
+        self._owner = (identity.name, identity.store)
+        self._slots = slots
+        self._own = own
+        self._queue: deque[Execution] = deque()
+        self._busy = 0
+        self.executions: dict[Ref, Execution] = {}
+        self.draining = False
+        self.stopping = False
+        """No new starts; what runs is being ended."""
+        self.retell = 3.0
+        """Seconds after which an outcome is told again; a term of the balancer's."""
+        self.old_news = 0
+        """Words about offers that are not held, counted."""
+
+    # -- taking up what is there -------------------------------------------------------------------
+
+    def adopt(
+        self, deadlines: Iterable[Deadline], adopted: Iterable[Adopted], out: Out, now: Now
+    ) -> None:
+        """
+        Take up what an earlier process of this node started.
+        """
+        for row in deadlines:
+            execution = self._adopt_one(row.ref, row.job, SLEEP)
+            execution.recorded = True
+            execution.once = row.once
+            execution.started = row.started
+            execution.deadline = row.deadline
+            if row.boot == self._identity.boot:
+                self._resume(execution, out)
+            elif row.once:
+                # It may have been started, and that is all that is known: its intent says so.
+                outcome = Outcome(
+                    Status.LOST, None, Cause.REBOOTED, row.started, row.ends, self._identity.name
+                )
+                self._ended(execution, outcome, out, now)
+            else:
+                self._forget(execution, out)
+        for run in adopted:
+            held = run.held
+            execution = self._adopt_one(held.ref, held.job, run.kind)
+            execution.started = held.started
+            if run.outcome is not None:
+                self._ended(execution, run.outcome, out, now)
+            else:
+                self._resume(execution, out)
+                execution.state = held.state
+
+    def _adopt_one(self, ref: Ref, job: int, kind: str) -> Execution:
+        execution = self.executions[ref] = Execution(ref, job, kind)
+        execution.own = ref[:2] == self._owner
+        return execution
+
+    def _resume(self, execution: Execution, out: Out) -> None:
+        execution.state = RunState.RUNNING
+        self._busy += 1
+        out.runs.append(self._run(execution, adopted=True))
+
+    # -- from the balancer -------------------------------------------------------------------------
+
+    def start(self, rows: Iterable[Start], out: Out, now: Now) -> None:
+        """
+        Offers that this node is given.
+        """
+        for row in rows:
+            if row.ref in self.executions:
+                self.old_news += 1
+                continue
+            own = row.ref[:2] == self._owner
+            payload = self._own.payload_of(row.job, row.ref[2:]) if own else row.payload
+            if payload is None or self.stopping or self.draining:
+                out.early.add("refused", Named(*row.ref))
+                continue
+            execution = self.executions[row.ref] = Execution(row.ref, row.job, row.kind)
+            execution.payload = payload
+            execution.attempt = row.attempt
+            execution.own = own
+            execution.once = row.once
+            execution.suspect = row.suspect
+            self._queue.append(execution)
+        self._begin(out, now)
+
+    def cancel(self, refs: Iterable[Ref], out: Out, now: Now) -> None:
+        """
+        Offers that are to end, and to tell how.
+        """
+        running = []
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is None or execution.cancelled:
+                self.old_news += 1
+            elif execution.state == RunState.WAITING:
+                execution.cancelled = True
+                self._ended(execution, self._outcome(Status.CANCELLED, execution, now), out, now)
+            elif execution.state != RunState.ENDED:
+                execution.cancelled = True
+                running.append(ref)
+        if running:
+            out.after(StopRuns(tuple(running)))
+
+    def drop(self, refs: Iterable[Ref], out: Out) -> None:
+        """
+        Offers that are to end and to be forgotten; *gone* says that they are.
+        """
+        running = []
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is None:
+                out.late.add("gone", Named(*ref))
+            elif execution.dropped:
+                self.old_news += 1
+            elif execution.state in (RunState.WAITING, RunState.ENDED):
+                self._gone(execution, out)
+            else:
+                execution.dropped = True
+                running.append(ref)
+        if running:
+            out.after(DropRuns(tuple(running)))
+
+    def acknowledge(self, refs: Iterable[Ref], out: Out) -> None:
+        """
+        Offers whose outcome is on their origin's disk.
+        """
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is None or execution.state != RunState.ENDED:
+                self.old_news += 1
+            else:
+                self._forget(execution, out)
+
+    # -- from the runner ---------------------------------------------------------------------------
+
+    def started(self, refs: Iterable[Ref], at: int, out: Out, now: Now) -> None:
+        """
+        Offers run now.
+        """
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is None or execution.state != RunState.HANDED:
+                continue
+            execution.state = RunState.RUNNING
+            execution.started = at
+            out.early.add("started", StartedAt(*ref, at))
+            if execution.own:
+                self._own.own_started(execution.job, execution.offer, at, out, now)
+
+    def refused(self, refs: Iterable[Ref], out: Out, now: Now) -> None:
+        """
+        Offers were not started, for the lease was over.
+        """
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is None or execution.state != RunState.HANDED:
+                continue
+            self._busy -= 1
+            # A refusal after the intent first voids it.
+            words = out.late if execution.recorded else out.early
+            words.add("gone" if execution.dropped else "refused", Named(*ref))
+            self._forget(execution, out)
+        self._begin(out, now)
+
+    def ended(self, runs: Iterable[RunEnded], out: Out, now: Now) -> None:
+        """
+        Offers have ended, or are lost.
+        """
+        for run in runs:
+            execution = self.executions.get(run.ref)
+            if execution is None or execution.state == RunState.ENDED:
+                self.old_news += 1
+                continue
+            self._busy -= 1
+            outcome = run.outcome
+            if self.stopping and not execution.cancelled and outcome.status == Status.CANCELLED:
+                outcome = outcome._replace(status=Status.LOST, detail=Cause.NODE_STOPPED)
+            if not outcome.node:
+                outcome = outcome._replace(node=self._identity.name)
+            if execution.dropped:
+                self._gone(execution, out)
+            else:
+                self._ended(execution, outcome, out, now)
+        self._begin(out, now)
+
+    def dropped(self, refs: Iterable[Ref], out: Out, now: Now) -> None:
+        """
+        Nothing is left of what was dropped.
+        """
+        for ref in refs:
+            execution = self.executions.get(ref)
+            if execution is not None and execution.dropped:
+                self._busy -= 1
+                self._gone(execution, out)
+        self._begin(out, now)
+
+    # -- for the node ------------------------------------------------------------------------------
+
+    def inventory(self) -> list[Held]:
+        """
+        Everything that this node holds.
+        """
+        return [execution.held for execution in self.executions.values()]
+
+    def tell_all(self, out: Out, now: Now) -> None:
+        """
+        Tell every outcome that nobody has acknowledged: the join was accepted.
+        """
+        for execution in list(self.executions.values()):
+            if execution.outcome is not None:
+                self._tell(execution, execution.outcome, out, now)
+
+    def tick(self, out: Out, now: Now) -> None:
+        """
+        Tell again what nobody has acknowledged for a while.
+        """
+        for execution in self._overdue(now):
+            if execution.outcome is not None:
+                self._tell(execution, execution.outcome, out, now)
+
+    def wake(self, now: Now) -> float | None:
+        """
+        In how many seconds L{tick} has something to do.
+        """
+        told = min(
+            (e.told for e in self.executions.values() if e.outcome is not None), default=None
+        )
+        return None if told is None else max(0.0, told + self.retell - now.mono)
+
+    def stop(self, out: Out) -> None:
+        """
+        Start nothing any more, hand back what waits, and end what runs.
+        """
+        self.stopping = True
+        running = []
+        for execution in list(self.executions.values()):
+            if execution.state == RunState.WAITING:
+                out.late.add("refused", Named(*execution.ref))
+                self._forget(execution, out)
+            elif execution.state != RunState.ENDED:
+                running.append(execution.ref)
+        self._queue.clear()
+        if running:
+            out.after(StopRuns(tuple(running)))
+
+    @property
+    def busy(self) -> int:
+        """How many offers are handed to the runner or run."""
+        return self._busy
+
+    @property
+    def waiting(self) -> int:
+        """How many offers wait for a slot."""
+        return len(self._queue)
+
+    def running_of(self, job: int) -> list[Ref]:
+        """
+        The offers of a job of this node that it holds itself.
+        """
+        return [e.ref for e in self.executions.values() if e.own and e.job == job]
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _begin(self, out: Out, now: Now) -> None:
+        """Start what waits, as far as there are slots."""
+        while self._queue and self._busy < self._slots and not self.stopping:
+            execution = self._queue.popleft()
+            if execution.state != RunState.WAITING or execution.ref not in self.executions:
+                continue
+            if execution.kind == SLEEP and not self._set_deadline(execution, now):
+                outcome = self._outcome(Status.FAILED, execution, now, "not a number of ms")
+                self._ended(execution, outcome, out, now)
+                continue
+            self._busy += 1
+            execution.state = RunState.HANDED
+            run = self._run(execution, adopted=False)
+            if execution.recorded:
+                out.deadline(self._deadline_row(execution, now))
+                out.runs_late.append(run)
+            else:
+                out.runs.append(run)
+
+    @staticmethod
+    def _set_deadline(execution: Execution, now: Now) -> bool:
+        if not execution.payload.isdigit():
+            return False
+        seconds = int(execution.payload) / 1000
+        execution.deadline = now.boot + seconds
+        execution.recorded = execution.once or seconds > _SHORT
+        return True
+
+    def _deadline_row(self, execution: Execution, now: Now) -> Deadline:
+        seconds = execution.deadline - now.boot
+        return Deadline(
+            *execution.ref,
+            execution.job,
+            self._identity.boot,
+            execution.deadline,
+            int(now.wall * 1000),
+            int((now.wall + seconds) * 1000),
+            execution.once,
+        )
+
+    @staticmethod
+    def _run(execution: Execution, *, adopted: bool) -> Run:
+        return Run(
+            *execution.ref,
+            execution.job,
+            execution.kind,
+            execution.payload,
+            execution.attempt,
+            execution.once,
+            execution.deadline,
+            adopted,
+            execution.started,
+        )
+
+    def _outcome(self, status: str, execution: Execution, now: Now, detail: str = "") -> Outcome:
+        ended = int(now.wall * 1000)
+        return Outcome(status, None, detail, execution.started, ended, self._identity.name)
+
+    def _ended(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
+        execution.state = RunState.ENDED
+        execution.outcome = outcome
+        execution.started = execution.started or outcome.started
+        self._tell(execution, outcome, out, now)
+
+    def _tell(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
+        execution.told = now.mono
+        if not execution.own:
+            out.early.add("finished", Finished(*execution.ref, execution.job, outcome))
+            return
+        out.early.add("finished", Finished(*execution.ref, execution.job, None))
+
+        def done(out: Out, _: Now) -> None:
+            if self.executions.get(execution.ref) is execution:
+                self._forget(execution, out)
+
+        self._own.own_ended(Ended(execution.job, *execution.offer, outcome), done, out, now)
+
+    def _overdue(self, now: Now) -> Iterator[Execution]:
+        told = 0
+        for execution in list(self.executions.values()):
+            if execution.outcome is not None and execution.told + self.retell <= now.mono:
+                yield execution
+                told += 1
+                if told == _RETOLD_AT_ONCE:
+                    return
+
+    def _gone(self, execution: Execution, out: Out) -> None:
+        out.late.add("gone", Named(*execution.ref))
+        self._forget(execution, out)
+
+    def _forget(self, execution: Execution, out: Out) -> None:
+        self.executions.pop(execution.ref, None)
+        if execution.recorded:
+            out.cleared(execution.ref)

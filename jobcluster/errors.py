@@ -1,0 +1,131 @@
+"""
+Every exception of jobcluster; its docstring is what the user is told.
+
+They are sorted by whose fault it is: L{UserError} for what a person typed or set, L{PeerError} for
+what another process said, L{StoreError} for this machine's disk.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BalancerAwayError",
+    "BoxTooLargeError",
+    "CallTimedOutError",
+    "ExpiredTicketError",
+    "JobclusterError",
+    "MalformedBatchError",
+    "MalformedTicketError",
+    "NodeAwayError",
+    "NotAcknowledgedError",
+    "NotJoinedError",
+    "PeerError",
+    "RefusedError",
+    "StateGoneError",
+    "StateLockedError",
+    "StoreError",
+    "StoreFailedError",
+    "StoreFullError",
+    "StoreTooNewError",
+    "UnknownTicketError",
+    "UserError",
+    "VersionMismatchError",
+]
+
+
+class JobclusterError(Exception):
+    """Something went wrong in jobcluster."""
+
+    def __str__(self) -> str:
+        """
+        The message that it was raised with, or else the first line of its docstring.
+        """
+        return super().__str__() or (self.__doc__ or "").strip().partition("\n")[0]
+
+
+# -- what a person typed or set ----------------------------------------------------------------------
+
+
+class UserError(JobclusterError):
+    """That cannot be done."""
+
+
+class MalformedTicketError(UserError):
+    """That is not a ticket: a ticket looks like node-name.0123456789abc."""
+
+
+class UnknownTicketError(UserError):
+    """This cluster does not know that ticket."""
+
+
+class ExpiredTicketError(UserError):
+    """That ticket has expired: its result is no longer kept."""
+
+
+# -- what another process said, or did not say -------------------------------------------------------
+
+
+class PeerError(JobclusterError):
+    """The other side of a connection did something wrong."""
+
+
+class BalancerAwayError(PeerError):
+    """The balancer cannot be reached just now: try again later."""
+
+
+class NodeAwayError(PeerError):
+    """The node that this ticket came from is away: try again when it is back."""
+
+
+class CallTimedOutError(PeerError):
+    """The other side did not answer in time."""
+
+
+class BoxTooLargeError(PeerError):
+    """The other side sent a box that is larger than allowed."""
+
+
+class MalformedBatchError(PeerError):
+    """The other side sent something that this version does not understand."""
+
+
+class NotJoinedError(PeerError):
+    """This connection has not joined the cluster."""
+
+
+class RefusedError(PeerError):
+    """The balancer refused this node."""
+
+
+class VersionMismatchError(PeerError):
+    """The other side speaks another version of the protocol: use the same jobcluster everywhere."""
+
+
+# -- this machine's disk -----------------------------------------------------------------------------
+
+
+class StoreError(JobclusterError):
+    """The state directory cannot be used."""
+
+
+class StateLockedError(StoreError):
+    """Another node uses this state directory: give each node its own with --state."""
+
+
+class StateGoneError(StoreError):
+    """The state directory was removed or replaced while the node was running."""
+
+
+class StoreTooNewError(StoreError):
+    """The database was written by a newer jobcluster: upgrade this one, or use another --state."""
+
+
+class StoreFailedError(StoreError):
+    """The disk failed to take a change: free some space or look at the disk."""
+
+
+class StoreFullError(StoreError):
+    """The disk is nearly full (see --min-free): free some space, then submit again."""
+
+
+class NotAcknowledgedError(StoreError):
+    """Not acknowledged: the disk failed, so the job may exist or not."""

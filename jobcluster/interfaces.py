@@ -1,0 +1,199 @@
+"""
+The seams of the program, as interfaces: what a store is, what runs jobs, what a console sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from jobcluster.core.actions import Run
+from jobcluster.core.events import RunnerEvent
+from jobcluster.core.records import Change, Identity, Recovered
+from jobcluster.core.values import Adopted, Job, Ref, Spec
+from jobcluster.core.views import ClusterView, JobView
+
+__all__ = [
+    "IClusterView",
+    "IRunner",
+    "IStore",
+]
+
+
+class IStore(Interface):
+    """
+    What a node remembers.
+
+    Every Deferred fails with a L{jobcluster.errors.StoreError} and nothing else.
+    """
+
+    def open(
+        name: str, boot: str, fresh_store: str, random: int, first_job: int
+    ) -> Deferred[tuple[Identity, Recovered]]:
+        """
+        Open the store, count its incarnation up and commit that; to be called again to rebuild.
+
+        After a failed commit it first makes sure, by a checkpoint that succeeds, that what it reads
+        is on the disk.
+
+        @param name: the name to take if the store does not remember one.
+        @param boot: the id of the machine's boot, for the L{Identity}.
+        @param fresh_store: the store id to take if this store is new.
+        @param random: what this incarnation is told from its clones by.
+        @param first_job: the greatest job id that a new store claims to have given out.
+        """
+
+    def commit(changes: Sequence[Change]) -> Deferred[None]:
+        """
+        Commit these changes, all or none, durably; later calls are committed later.
+
+        Fires with C{None} once they are on the disk.
+        Fails with L{jobcluster.errors.StoreFailedError} if nobody knows whether they are, or with
+        L{jobcluster.errors.StateGoneError}; so does every later call until L{open} was called.
+        """
+
+    def load(jobs: Sequence[int]) -> Deferred[tuple[Job, ...]]:
+        """
+        Fires with those of C{jobs} that are unfinished, with their attempts.
+        """
+
+    def page(requires: str, after: tuple[int, int], limit: int) -> Deferred[tuple[Job, ...]]:
+        """
+        Fires with waiting jobs (not cancelling, bound or ended) of these requirements, greater
+        priority first and then smaller id, those after C{(priority, id)}.
+        """
+
+    def view(job: int) -> Deferred[JobView | None]:
+        """
+        Fires with one job as a client sees it, or with C{None} if it was never here.
+        """
+
+    def views(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+        """
+        Fires with jobs in the order of their ids, those after C{after}.
+
+        @param state: C{""} for all, C{"open"} for those without an outcome, or an outcome's status.
+        """
+
+    def expire(before: int, limit: int) -> Deferred[int]:
+        """
+        Reduce outcomes from before that time (milliseconds since the epoch) to tombstones, and
+        forget tombstones whose jobs ended twice as long ago as that; at most C{limit} of each.
+
+        Fires with how many were reduced or forgotten.
+        """
+
+    def free() -> int:
+        """
+        Bytes that are free on the store's file system; very many if it has none.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        End the store; fires when its threads have ended and its files are closed and unlocked.
+        """
+
+
+class IRunner(Interface):
+    """
+    What runs jobs at a node.
+
+    It tells what happens by calling C{told} with the events L{jobcluster.core.events.RunsStarted},
+    C{RunsRefused}, C{RunsEnded} and C{RunsDropped}, never from inside a call of its own methods.
+    """
+
+    told: Callable[[RunnerEvent], None] = Attribute("set by the node before anything is started")
+
+    def inventory() -> Deferred[tuple[str, tuple[Adopted, ...]]]:
+        """
+        Fires with the id of the process that runs the jobs (empty if it is this one) and all that
+        it still holds from before this process was started.
+        """
+
+    def start(runs: Sequence[Run]) -> None:
+        """
+        Start these, each unless the lease is over by then.
+
+        What C{adopted} says was started before is only watched on, and told when it ends.
+        """
+
+    def stop(refs: Sequence[Ref]) -> None:
+        """
+        End these as cancelled.
+        """
+
+    def drop(refs: Sequence[Ref]) -> None:
+        """
+        End these and forget them.
+        """
+
+    def lease(until: float) -> None:
+        """
+        Start nothing later than this, in seconds of the boot-time clock.
+        """
+
+    def close() -> None:
+        """
+        End what ends with this process.
+        """
+
+
+class IClusterView(Interface):
+    """
+    What a console needs of a node: everything a client may ask.
+
+    Every Deferred fails with a L{jobcluster.errors.JobclusterError} and nothing else.
+    """
+
+    name: str = Attribute("the node's name")
+
+    def submit(specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+        """
+        Fires with the tickets, once the jobs are on the disk.
+        """
+
+    def view(ticket: str) -> Deferred[JobView]:
+        """
+        Fires with the job of a ticket of any node of the cluster.
+
+        Fails with L{jobcluster.errors.MalformedTicketError},
+        L{jobcluster.errors.UnknownTicketError}, L{jobcluster.errors.NodeAwayError} or
+        L{jobcluster.errors.BalancerAwayError}.
+        """
+
+    def wait(ticket: str) -> Deferred[JobView]:
+        """
+        Fires with the job of a ticket once it has an outcome; may be cancelled.
+
+        Fails as L{view} does.
+        """
+
+    def cancel(ticket: str) -> Deferred[str]:
+        """
+        Fires, once the wish is on the disk, with C{"cancelled"} (it will never run),
+        C{"cancelling"} (it may be running: its own end decides) or C{"ended"} (too late).
+
+        Fails as L{view} does.
+        """
+
+    def jobs(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+        """
+        Fires with jobs of this node in the order of their submission, those after the id C{after}.
+
+        @param state: C{""} for all, C{"open"} for those without an outcome, C{"waiting"},
+            C{"running"} or C{"cancelling"}, or an outcome's status.
+        """
+
+    def cluster() -> Deferred[ClusterView]:
+        """
+        Fires with the cluster as the balancer sees it.
+
+        Fails with L{jobcluster.errors.BalancerAwayError}.
+        """
+
+    def joined() -> str:
+        """
+        Empty while this node is joined; otherwise one line that says why it is not.
+        """

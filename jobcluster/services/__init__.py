@@ -1,0 +1,3 @@
+"""
+The shells: they turn the outside world into events, and carry out what the core answers.
+"""
