@@ -33,7 +33,7 @@ class BalanceMeter:
 
     @property
     def difference(self) -> int:
-        """max - min now."""
+        """Max - min now."""
         return max(self._nodes) - min(self._nodes) if self._nodes else 0
 
     def node(self, seconds: float, name: str, running: int | None) -> None:

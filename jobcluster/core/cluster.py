@@ -31,7 +31,6 @@ from jobcluster.core.events import (
     PeerProbed,
     ReportReceived,
     RoundDue,
-    Ticked,
 )
 from jobcluster.core.joining import Joining, JoinsUnderWay, Verdict, judge
 from jobcluster.core.ledger import Stage
@@ -40,8 +39,9 @@ from jobcluster.core.observed import PERIOD, ObservedTime
 from jobcluster.core.policy import EqualCounts
 from jobcluster.core.reports import offered, take_report, withdrawn
 from jobcluster.core.rounds import Rounds
+from jobcluster.core.showing import show_cluster
 from jobcluster.core.values import Cause, Now, Terms
-from jobcluster.core.views import ClusterView, NodeView
+from jobcluster.core.views import ClusterView
 from jobcluster.core.words import JoinPart
 
 __all__ = ["LONG_GRACE", "Cluster", "ClusterSettings"]
@@ -95,6 +95,8 @@ class Cluster:
         self._joins: dict[int, Joining] = {}
         self._under_way = JoinsUnderWay()
         self._peers: dict[int, NodeRecord] = {}
+        self._away: dict[str, NodeRecord] = {}
+        """The nodes that have their grace time to come back."""
         self._refused: dict[str, str] = {}
         self._out: list[BalancerAction] = []
 
@@ -120,14 +122,14 @@ class Cluster:
             self._left(event)
         return self._take(wanted=not isinstance(event, RoundDue))
 
-    def wake(self, now: Now) -> float | None:
+    def wake(self, now: Now) -> float:
         """
         In how many seconds it wants to be given a L{Ticked}.
 
         That is soon even when nothing is due: an observer must not seem to have stood still.
         """
         seconds = self._books.seconds + max(0.0, now.mono - self._time.last)
-        due = [node.away_until for node in self._books.nodes.values() if self._is_away(node)]
+        due = [node.away_until for node in self._away.values()]
         if self._books.blocked:
             due.append(self._unblocked_at())
         if self._settings.periodic:
@@ -158,35 +160,16 @@ class Cluster:
         The cluster as a person may see it.
         """
         self._books.seconds = self._time.advance(now.mono)
-        nodes = [
-            NodeView(
-                name=node.name,
-                state=self._state(node),
-                slots=node.slots,
-                given=node.given,
-                running=node.running,
-                completed=node.completed,
-                waiting=self._rounds.waiting_of(node),
-                remark=node.remark,
-            )
-            for node in sorted(self._books.nodes.values(), key=lambda node: node.name)
-            if node.seated
-        ]
-        nodes += [
-            NodeView(name, "refused", 0, 0, 0, 0, 0, why) for name, why in self._refused.items()
-        ]
-        waiting = sum(view.waiting for view in nodes)
-        balance = self._books.meter.view(self._books.seconds, waiting)
-        return ClusterView(
-            tuple(nodes), balance, "periodic" if self._settings.periodic else "eager"
-        )
+        mode = "periodic" if self._settings.periodic else "eager"
+        return show_cluster(self._books, self._refused, mode)
 
     # -- time --------------------------------------------------------------------------------------
 
     def _look_at_the_time(self) -> None:
         seconds = self._books.seconds
-        for node in [node for node in self._books.nodes.values() if self._is_away(node)]:
+        for node in list(self._away.values()):
             if node.away_until <= seconds:
+                del self._away[node.name]
                 self._apply(node, node.presence.overdue(), Cause.NODE_LOST)
         blocked = self._unblocked_at() > seconds
         if blocked != self._books.blocked:
@@ -198,18 +181,6 @@ class Cluster:
     def _unblocked_at(self) -> float:
         """When nobody can hold any more what nobody has spoken of (rule 3)."""
         return max(self._settings.grace, self._under_way.until(self._books.seconds) or 0.0)
-
-    @staticmethod
-    def _is_away(node: NodeRecord) -> bool:
-        return node.presence.describe() == "away"
-
-    @staticmethod
-    def _state(node: NodeRecord) -> str:
-        if node.stopping:
-            return "stopping"
-        if node.connection is not None:
-            return "draining" if node.draining else "joined"
-        return "away"
 
     def _take(self, *, wanted: bool) -> list[BalancerAction]:
         actions, self._out = self._out, []
@@ -307,6 +278,7 @@ class Cluster:
             node = books.nodes[part.name] = NodeRecord(part.name)
         node.take(part, connection)
         node.presence.accepted()
+        self._away.pop(node.name, None)
         self._peers[connection] = node
         self._believe(node, joining)
         book = books.book((part.name, part.store))
@@ -405,3 +377,4 @@ class Cluster:
                 long = effect is Effect.AWAIT_LONG
                 grace = LONG_GRACE if long else self._settings.grace
                 node.away_until = self._books.seconds + grace
+                self._away[node.name] = node

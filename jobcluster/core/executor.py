@@ -151,6 +151,7 @@ class Executor:
             execution.once = row.once
             execution.started = row.started
             execution.deadline = row.deadline
+            execution.payload = str(row.ends - row.started).encode()
             if row.boot == self._identity.boot:
                 self._resume(execution, out)
             elif row.once:

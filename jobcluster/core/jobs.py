@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
+import attrs
 from automat import TypeMachineBuilder
 
-from jobcluster.core.values import Attempt, Job, Offer, OnNodeLoss
+from jobcluster.core.values import Attempt, Job, Offer, OnNodeLoss, Outcome, Status
 
-__all__ = ["Act", "Life", "OriginJob", "life"]
+__all__ = ["NO_OFFER", "Act", "Life", "Occasion", "OriginJob", "life"]
 
 
 _WAITS = frozenset({"waiting", "offered"})
@@ -50,6 +51,26 @@ class Act(enum.Enum):
     """Commit that it is lost."""
     END_QUARANTINED = "end-quarantined"
     """Commit that it has crashed too often."""
+
+
+NO_OFFER: Final[Offer] = (0, 0)
+"""What a question names where no offer is known."""
+
+
+@attrs.define
+class Occasion:
+    """What made a job act: the word that was heard, as far as it matters."""
+
+    offer: Offer = NO_OFFER
+    job: int = 0
+    node: str = ""
+    store: str = ""
+    keeper: str = ""
+    at: int = 0
+    """When the attempt was started, in milliseconds since the epoch."""
+    cause: str = ""
+    """Why it was lost."""
+    outcome: Outcome = Outcome(Status.LOST)
 
 
 class OriginJob:

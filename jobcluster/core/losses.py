@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Mapping
 from typing import Final
 
-from jobcluster.core.jobs import OriginJob
+from jobcluster.core.jobs import Occasion, OriginJob
 from jobcluster.core.out import Out
 from jobcluster.core.values import SLEEP, Attempt, Cause, Now, Offer, Outcome
 
@@ -79,20 +79,12 @@ class Losses:
 
     # -- ends --------------------------------------------------------------------------------------
 
-    def lost(
-        self,
-        job: OriginJob,
-        offer: Offer,
-        node: str,
-        keeper: str,
-        started: int,
-        cause: str,
-        out: Out,
-        now: Now,
-    ) -> None:
+    def lost(self, job: OriginJob, occasion: Occasion, out: Out, now: Now) -> None:
         """
         An attempt is lost; of one that was not started there is nothing to write down.
         """
+        offer, cause = occasion.offer, occasion.cause
+        node, keeper, started = occasion.node, occasion.keeper, occasion.at
         known = job.attempts.get(offer)
         if known is not None:
             if known.cause:
@@ -113,7 +105,7 @@ class Losses:
         """
         for offer, attempt in list(job.attempts.items()):
             if not attempt.cause and offer != job.offer:
-                self.lost(job, offer, "", "", 0, Cause.NOT_HELD, out, now)
+                self.lost(job, Occasion(offer, cause=Cause.NOT_HELD), out, now)
 
     def returned(self, job: OriginJob, offer: Offer, keeper: str, out: Out) -> None:
         """

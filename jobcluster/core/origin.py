@@ -7,22 +7,13 @@ It decides when a job is offered, whose run of it counts, and how it ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
-from jobcluster.core.actions import Answer, LoadJobs, Outcomes
-from jobcluster.core.jobs import Act, OriginJob
-from jobcluster.core.losses import CRASH_LIMIT, Losses
+from jobcluster.core.actions import Answer, LoadJobs
+from jobcluster.core.jobs import NO_OFFER, Occasion, OriginJob
+from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
-from jobcluster.core.records import BoundJob, EndedJob, Identity, Recovered
-from jobcluster.core.values import (
-    Job,
-    Now,
-    Offer,
-    Outcome,
-    Spec,
-    Status,
-    mint_job_id,
-)
+from jobcluster.core.records import Identity, Recovered
+from jobcluster.core.values import Cause, Job, Now, Offer, Spec, Status, mint_job_id
 from jobcluster.core.window import Window
 from jobcluster.core.words import (
     Ended,
@@ -33,15 +24,9 @@ from jobcluster.core.words import (
     Placed,
     Question,
     StartedBy,
-    Told,
 )
 
 __all__ = ["Origin"]
-
-_SUSPECT_AT: Final = 2
-"""Crashes after which a job is one of those of which a node is given one at a time (part 3)."""
-
-_NO_OFFER: Final[Offer] = (0, 0)
 
 
 class Origin:
@@ -59,32 +44,15 @@ class Origin:
         self._last_job = recovered.last_job
         self._old_jobs = recovered.last_job
         """Jobs up to here are of earlier incarnations: a balancer may have heard of them."""
-        self._serial = 0
-        self._joined = False
-        self.jobs: dict[int, OriginJob] = {}
-        """The unfinished jobs in memory, by their ids."""
         self.window = Window({lane.requires: lane.waiting for lane in recovered.lanes}, limit)
-        self._losses = Losses()
+        self._lives = Lives(identity, self.window)
+        self.jobs = self._lives.jobs
+        """The unfinished jobs in memory, by their ids."""
         self._pending: dict[int, list[Callable[[Out, Now], None]]] = {}
         self.old_news = 0
         """Words about offers that are no longer the present ones, counted."""
         for row in recovered.questions:
-            self._remember(row, put=True)
-        self._acts: dict[Act, Callable[[OriginJob, _Told, Out, Now], None]] = {
-            Act.OFFER: self._offer,
-            Act.RECORD_LOSS: self._record_loss,
-            Act.BIND: self._bind,
-            Act.UNBIND: self._unbind,
-            Act.KEEP: self._answer("keep"),
-            Act.CANCEL: self._answer("cancel"),
-            Act.DROP: self._answer("drop"),
-            Act.WISH: self._wish,
-            Act.ASK: self._ask,
-            Act.END: self._end,
-            Act.END_CANCELLED: self._end_as(Status.CANCELLED),
-            Act.END_LOST: self._end_as(Status.LOST),
-            Act.END_QUARANTINED: self._end_as(Status.QUARANTINED),
-        }
+            self._lives.remember(row, put=True)
 
     # -- from clients ------------------------------------------------------------------------------
 
@@ -107,7 +75,7 @@ class Origin:
             ids.append(row.id)
             out.submitted(row)
             if self.window.admits(row):
-                self._put_forward(self._remember(row, put=False), out, now)
+                self._lives.put_forward(self._lives.remember(row, put=False), out, now)
         out.after(Answer(request, tuple(ids)))
 
     def cancel(self, request: int, jobs: tuple[int, ...], out: Out, now: Now) -> None:
@@ -133,10 +101,10 @@ class Origin:
         if job is None:
             return "ended"
         if job.state == "waiting" and not job.put:
-            self._live(job, job.life.cancelled_free(), _Told(), out, now)
+            self._lives.live(job, job.life.cancelled_free(), Occasion(), out, now)
             return "cancelled"
-        told = _Told(job.offer or _NO_OFFER)
-        self._live(job, job.life.cancelled(), told, out, now)
+        told = Occasion(job.offer or NO_OFFER)
+        self._lives.live(job, job.life.cancelled(), told, out, now)
         return "cancelling"
 
     # -- from the store ----------------------------------------------------------------------------
@@ -149,12 +117,12 @@ class Origin:
         for row in found:
             if row.id not in self.jobs:
                 self.window.found(row)
-                fresh.append(self._remember(row, put=row.id <= self._old_jobs))
+                fresh.append(self._lives.remember(row, put=row.id <= self._old_jobs))
         for id_ in wanted:
             for word in self._pending.pop(id_, ()):
                 word(out, now)
         for job in fresh:
-            self._put_forward(job, out, now)
+            self._lives.put_forward(job, out, now)
 
     def page_loaded(self, requires: str, jobs: tuple[Job, ...], out: Out, now: Now) -> None:
         """
@@ -164,8 +132,8 @@ class Origin:
         for row in jobs:
             if row.id not in self.jobs:
                 self.window.found(row)
-                job = self._remember(row, put=row.id <= self._old_jobs)
-                self._put_forward(job, out, now)
+                job = self._lives.remember(row, put=row.id <= self._old_jobs)
+                self._lives.put_forward(job, out, now)
 
     def fill(self, out: Out) -> None:
         """
@@ -196,24 +164,24 @@ class Origin:
         for job in self.jobs.values():
             state = job.state
             if state == "waiting":
-                offers.append(self._make_offer(job))
+                offers.append(self._lives.make_offer(job))
             elif job.cancelling or state == "bound":
-                questions.append(self._question(job))
+                questions.append(self._lives.question(job))
         del now
-        self._joined = True
+        self._lives.joined = True
         return offers, questions
 
     def parted(self, out: Out, now: Now) -> None:
         """
         The connection ended: who holds what is known no longer.
         """
-        self._joined = False
+        self._lives.joined = False
         for job in list(self.jobs.values()):
             job.asked = None
             if job.row.bound is None:
-                self._losses.leave_open(job)
+                self._lives.losses.leave_open(job)
                 job.absent()
-            self._live(job, job.life.parted(), _Told(), out, now)
+            self._lives.live(job, job.life.parted(), Occasion(), out, now)
 
     def placed(self, rows: Iterable[Placed], out: Out, now: Now) -> None:
         """
@@ -225,10 +193,10 @@ class Origin:
             if job is None or job.offer != offer or job.state != "offered":
                 self.old_news += 1
                 continue
-            self._losses.record_open(job, out, now)
+            self._lives.losses.record_open(job, out, now)
             job.present(offer, row.node, row.keeper, 0)
             acts = job.life.reserved() if job.once else job.life.placed()
-            self._live(job, acts, _Told(offer, node=row.node, store=row.store), out, now)
+            self._lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
 
     def started(self, rows: Iterable[StartedBy], out: Out, now: Now) -> None:
         """
@@ -243,8 +211,8 @@ class Origin:
 
     def _started(self, job: OriginJob, at: int, out: Out, now: Now) -> None:
         job.started = at
-        self._losses.started(job, now)
-        self._live(job, job.life.started(), _Told(), out, now)
+        self._lives.losses.started(job, now)
+        self._lives.live(job, job.life.started(), Occasion(), out, now)
 
     def held(self, rows: Iterable[HeldBy], out: Out, now: Now) -> None:
         """
@@ -259,28 +227,28 @@ class Origin:
 
     def _held(self, row: HeldBy, out: Out, now: Now) -> None:
         offer = (row.incarnation, row.serial)
-        told = _Told(offer, job=row.job, node=row.node)
+        told = Occasion(offer, job=row.job, node=row.node)
         job = self.jobs.get(row.job)
         if job is None or not self._may_hold(job, row, out):
-            self._say("drop", told, out)
+            self._lives.say("drop", told, out)
             return
         if job.offer is not None and job.node and job.offer < offer and job.row.bound is None:
             # All but the highest held offer are dropped.
-            self._say("drop", _Told(job.offer, job=job.row.id), out)
-            self._losses.leave_open(job)
+            self._lives.say("drop", Occasion(job.offer, job=job.row.id), out)
+            self._lives.losses.leave_open(job)
         bound = job.row.bound is not None
         if not bound:
             self._present(job, offer, row.node, row.keeper, row.started)
         acts = job.life.held_bound() if bound else job.life.held()
-        self._live(job, acts, told, out, now)
+        self._lives.live(job, acts, told, out, now)
         if row.state == "running":
             self._started(job, row.started, out, now)
 
     def _may_hold(self, job: OriginJob, row: HeldBy, out: Out) -> bool:
         """Whether the run of an offer is wanted."""
         offer = (row.incarnation, row.serial)
-        if self._losses.is_lost(job, offer):
-            self._losses.returned(job, offer, row.keeper, out)
+        if self._lives.losses.is_lost(job, offer):
+            self._lives.losses.returned(job, offer, row.keeper, out)
             return False
         if job.once:
             return job.row.bound is not None and job.row.bound[:2] == offer
@@ -300,9 +268,9 @@ class Origin:
             if job is None or not self._is_answer(job, offer):
                 self.old_news += 1
                 continue
-            told = _Told(offer, node=job.node, cause="not-held", at=job.started)
+            told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
             acts = job.life.lost() if row.gone else job.life.denied()
-            self._live(job, acts, told, out, now)
+            self._lives.live(job, acts, told, out, now)
 
     def lost(self, rows: Iterable[LostBy], out: Out, now: Now) -> None:
         """
@@ -318,15 +286,15 @@ class Origin:
     def _lost(self, row: LostBy, out: Out, now: Now) -> None:
         job = self.jobs.get(row.job)
         offer = (row.incarnation, row.serial)
-        told = _Told(offer, node=row.node, cause=row.cause, at=row.started, keeper=row.keeper)
+        told = Occasion(offer, node=row.node, cause=row.cause, at=row.started, keeper=row.keeper)
         if job is None:
             self.old_news += 1
         elif self._is_answer(job, offer):
             told.at = row.started or job.started
-            self._live(job, job.life.lost(), told, out, now)
+            self._lives.live(job, job.life.lost(), told, out, now)
         else:
             self.old_news += 1
-            self._record_loss(job, told, out, now)
+            self._lives.record_loss(job, told, out, now)
 
     @staticmethod
     def _is_answer(job: OriginJob, offer: Offer) -> bool:
@@ -349,22 +317,22 @@ class Origin:
     def _outcome(self, row: Ended, out: Out, now: Now) -> None:
         job = self.jobs.get(row.job)
         offer = (row.incarnation, row.serial)
-        told = _Told(offer, job=row.job, outcome=row.outcome)
+        told = Occasion(offer, job=row.job, outcome=row.outcome)
         if job is None:
             # It has an outcome: this one was told twice, or comes too late.
-            self._say("acknowledge", told, out)
-        elif job.offer != offer or self._losses.is_lost(job, offer):
+            self._lives.say("acknowledge", told, out)
+        elif job.offer != offer or self._lives.losses.is_lost(job, offer):
             self.old_news += 1
-            self._say("drop", told, out)
+            self._lives.say("drop", told, out)
         elif row.outcome.status == Status.LOST:
             told.cause = row.outcome.detail
             told.node, told.keeper = row.outcome.node, job.keeper
             told.at = row.outcome.started or job.started
-            self._live(job, job.life.lost(), told, out, now)
-            self._say("acknowledge", told, out)
+            self._lives.live(job, job.life.lost(), told, out, now)
+            self._lives.say("acknowledge", told, out)
         else:
-            self._live(job, job.life.ended(), told, out, now)
-            self._say("acknowledge", told, out)
+            self._lives.live(job, job.life.ended(), told, out, now)
+            self._lives.say("acknowledge", told, out)
 
     # -- what this node itself runs ----------------------------------------------------------------
 
@@ -408,156 +376,10 @@ class Origin:
         """
         Write down which attempts run for a while already.
         """
-        self._losses.record_starts(self.jobs, out, now)
+        self._lives.losses.record_starts(self.jobs, out, now)
 
     def wake(self, now: Now) -> float | None:
         """
         In how many seconds L{tick} has something to do.
         """
-        return self._losses.wake(now)
-
-    # -- what jobs ask for -------------------------------------------------------------------------
-
-    def _remember(self, row: Job, *, put: bool) -> OriginJob:
-        job = self.jobs[row.id] = OriginJob(row, put=put)
-        self._track(job)
-        return job
-
-    def _track(self, job: OriginJob) -> None:
-        if job.waits != job.windowed:
-            job.windowed = job.waits
-            if job.windowed:
-                self.window.entered(job.row)
-            else:
-                self.window.left(job.row)
-
-    def _live(self, job: OriginJob, acts: tuple[Act, ...], told: _Told, out: Out, now: Now) -> None:
-        """Carry out what a job's machine has answered."""
-        told.job = job.row.id
-        for act in acts:
-            self._acts[act](job, told, out, now)
-        self._track(job)
-        if job.state == "over":
-            self.jobs.pop(job.row.id, None)
-
-    def _put_forward(self, job: OriginJob, out: Out, now: Now) -> None:
-        if job.state == "waiting":
-            self._offer(job, _Told(), out, now)
-
-    def _offer(self, job: OriginJob, told: _Told, out: Out, now: Now) -> None:
-        if job.crashes >= CRASH_LIMIT:
-            told.cause = self._losses.blame(job)
-            self._live(job, job.life.condemned(), told, out, now)
-        elif self._joined:
-            out.late.add("offered", self._make_offer(job))
-            self._track(job)
-
-    def _make_offer(self, job: OriginJob) -> Offered:
-        self._serial += 1
-        job.absent()
-        job.offer = (self._identity.incarnation, self._serial)
-        fresh = not job.put
-        job.put = True
-        job.life.offered()
-        row = job.row
-        return Offered(
-            row.id,
-            *job.offer,
-            row.kind,
-            row.payload,
-            row.priority,
-            row.requires,
-            self._losses.number(job),
-            fresh,
-            job.crashes >= _SUSPECT_AT,
-            job.once,
-        )
-
-    def _record_loss(self, job: OriginJob, told: _Told, out: Out, now: Now) -> None:
-        self._losses.lost(job, told.offer, told.node, told.keeper, told.at, told.cause, out, now)
-        if job.offer == told.offer:
-            job.started = 0
-            job.due = None
-
-    def _bind(self, job: OriginJob, told: _Told, out: Out, _: Now) -> None:
-        job.row = job.row._replace(bound=(*told.offer, told.node, told.store))
-        out.bound(BoundJob(job.row.id, *told.offer, told.node, told.store))
-        self._say("bound", told, out)
-
-    def _unbind(self, job: OriginJob, _: _Told, out: Out, __: Now) -> None:
-        job.row = job.row._replace(bound=None)
-        out.unbound(job.row.id)
-
-    def _answer(self, word: str) -> Callable[[OriginJob, _Told, Out, Now], None]:
-        def act(_: OriginJob, told: _Told, out: Out, __: Now) -> None:
-            self._say(word, told, out)
-
-        return act
-
-    def _say(self, word: str, told: _Told, out: Out) -> None:
-        if self._joined:
-            out.late.add(word, Told(told.job, *told.offer))
-
-    def _wish(self, job: OriginJob, _: _Told, out: Out, __: Now) -> None:
-        job.row = job.row._replace(cancelling=True)
-        out.cancelling(job.row.id)
-
-    def _ask(self, job: OriginJob, _: _Told, out: Out, __: Now) -> None:
-        if self._joined:
-            out.late.add("withdrawn", self._question(job))
-
-    def _question(self, job: OriginJob) -> Question:
-        if job.row.bound is not None:
-            job.asked = job.row.bound[:2]
-            return Question(job.row.id, *job.row.bound)
-        job.asked = job.offer or _NO_OFFER
-        if not job.node:
-            # Whatever is held from now on is an older offer than the one that was withdrawn.
-            job.offer = None
-        return Question(job.row.id, *job.asked)
-
-    def _end(self, job: OriginJob, told: _Told, out: Out, now: Now) -> None:
-        self._losses.ended(job, told.outcome, out)
-        row = EndedJob(job.row.id, told.outcome, self._losses.number(job))
-        out.ended(row)
-        out.after(Outcomes(((job.row.id, told.outcome),)))
-        del now
-
-    def _end_as(self, status: str) -> Callable[[OriginJob, _Told, Out, Now], None]:
-        def act(job: OriginJob, told: _Told, out: Out, now: Now) -> None:
-            detail = "" if status == Status.CANCELLED else told.cause
-            ended = int(now.wall * 1000)
-            node = told.node if status == Status.LOST else ""
-            told.outcome = Outcome(status, None, detail, told.at, ended, node)
-            row = EndedJob(job.row.id, told.outcome, self._losses.count(job))
-            out.ended(row)
-            out.after(Outcomes(((job.row.id, told.outcome),)))
-
-        return act
-
-
-class _Told:
-    """The word that made a job act."""
-
-    __slots__ = ("at", "cause", "job", "keeper", "node", "offer", "outcome", "store")
-
-    def __init__(
-        self,
-        offer: Offer = _NO_OFFER,
-        *,
-        job: int = 0,
-        node: str = "",
-        store: str = "",
-        keeper: str = "",
-        at: int = 0,
-        cause: str = "",
-        outcome: Outcome = Outcome(Status.LOST),
-    ) -> None:
-        self.offer = offer
-        self.job = job
-        self.node = node
-        self.store = store
-        self.keeper = keeper
-        self.at = at
-        self.cause = cause
-        self.outcome = outcome
+        return self._lives.losses.wake(now)

@@ -166,7 +166,7 @@ class Out:
         """
         self._changes["cleared"].append(ref)
 
-    def draining(self, draining: bool) -> None:
+    def draining(self, draining: bool) -> None:  # noqa: FBT001 - it is what is committed
         """
         Commit whether this node is to be given nothing.
         """

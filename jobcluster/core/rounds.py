@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from jobcluster.core.books import Books
-from jobcluster.core.nodes import NodeRecord
 from jobcluster.core.ready import Lane
 
 __all__ = ["Pace", "Rounds"]
@@ -81,15 +80,6 @@ class Rounds:
                 elif left is not None:
                     left -= 1
         self._measure()
-
-    def waiting_of(self, node: NodeRecord) -> int:
-        """
-        How many jobs of this origin wait for a slot.
-        """
-        book = self._books.owners.get((node.name, node.store))
-        if book is None or node.connection is None:
-            return 0
-        return node.beyond + sum(entry.waiting is not None for entry in book.entries.values())
 
     def _place(self, lane: Lane) -> bool:
         books = self._books

@@ -1,0 +1,302 @@
+"""
+The settings of the daemons: where each comes from, and what it may be.
+
+The command line wins over C{JOBCLUSTER_NAME} in the environment, which wins over the bare name that
+the original used, which wins over the default.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from jobcluster.core.values import ADMITTED_NAME, is_name
+
+__all__ = [
+    "BALANCER",
+    "NODE",
+    "Setting",
+    "UnusableSettingError",
+    "choice",
+    "flag",
+    "is_beyond_loopback",
+    "milliseconds",
+    "node_name",
+    "resolve",
+    "seconds",
+    "text",
+    "whole",
+]
+
+_T = TypeVar("_T")
+
+_MOST: Final = 2**31 - 1
+_DAY_MS: Final = 86_400_000
+
+
+class UnusableSettingError(ValueError):
+    """
+    A setting is nonsensical; says in one line which, and what it may be.
+    """
+
+
+@attrs.frozen
+class Setting(Generic[_T]):
+    """
+    One setting.
+    """
+
+    name: str
+    """As an option, without the dashes; in the environment in capitals, after C{JOBCLUSTER_}."""
+    default: str
+    parse: Callable[[str], _T]
+    """Raises L{ValueError} that says what the setting may be."""
+    help: str
+    bare: str = ""
+    """The original's name in the environment."""
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return "JOBCLUSTER_" + self.name.upper().replace("-", "_")
+
+    def read(self, option: str | None, environ: Mapping[str, str]) -> _T:
+        """
+        The value that is in force.
+
+        @param option: what the command line says, if anything.
+        @raise UnusableSettingError: if that is nonsense.
+        """
+        for where, found in (
+            (f"--{self.name}", option),
+            (self.variable, environ.get(self.variable)),
+            (self.bare, environ.get(self.bare) if self.bare else None),
+            (f"--{self.name}", self.default),
+        ):
+            if found is not None:
+                try:
+                    return self.parse(found)
+                except ValueError as reason:
+                    raise UnusableSettingError(
+                        f"{where} is {found!r}, but must be {reason}"
+                    ) from None
+        raise AssertionError(self.name)  # pragma: no cover - the default is always found
+
+
+def whole(least: int, most: int = _MOST, unit: str = "") -> Callable[[str], int]:
+    """
+    A whole number.
+    """
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError(f"a whole number{unit} from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def milliseconds(least: int) -> Callable[[str], float]:
+    """
+    A time that is given in milliseconds; the value is in seconds.
+    """
+    parse = whole(least, _DAY_MS, " of milliseconds")
+    return lambda text: parse(text) / 1000
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """
+    A time in seconds.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ValueError(f"a number of seconds from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """
+    One of some words.
+    """
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """
+    Whether something is on: 1 or 0.
+    """
+    if text not in ("0", "1"):
+        raise ValueError("1 or 0")
+    return text == "1"
+
+
+def text(value: str) -> str:
+    """
+    Any text.
+    """
+    return value
+
+
+def node_name(value: str) -> str:
+    """
+    The name of a node, or nothing.
+    """
+    if value and not is_name(value):
+        raise ValueError(ADMITTED_NAME)
+    return value
+
+
+def _bytes_free(value: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,15})([KMG]?)", value)
+    if match is None:
+        raise ValueError("a number of bytes, or of KiB, MiB or GiB with K, M or G behind it")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+
+
+def _slots(value: str) -> int | None:
+    return None if value == "auto" else whole(0, 100_000)(value)
+
+
+_LOG_FORMAT: Final[Setting[Any]] = Setting(
+    "log-format", "text", choice("text", "json"), "text or json (one object per line)"
+)
+_TRUST: Final[Setting[Any]] = Setting(
+    "trust-network",
+    "0",
+    flag,
+    "1: listen beyond loopback without TLS and authentication: everyone who reaches the port can"
+    " run jobs",
+)
+_VERBOSE: Final[Setting[Any]] = Setting(
+    "verbose", "0", flag, "1: log each submission, dispatch and end", bare="VERBOSE"
+)
+
+BALANCER: Final[tuple[Setting[Any], ...]] = (
+    Setting("listen", "tcp:7000:interface=127.0.0.1", text, "where nodes connect (an endpoint)"),
+    Setting(
+        "rejoin-grace",
+        "3",
+        seconds(1, 3600),
+        "seconds a node whose connection ended may take to join again",
+    ),
+    Setting(
+        "dispatch-period",
+        "5000",
+        milliseconds(1),
+        "milliseconds: a full round of placement at least this often",
+        bare="DISPATCH_PERIOD",
+    ),
+    Setting(
+        "max-num-jobs-dispatch",
+        "30",
+        whole(1),
+        "the most jobs in one dispatch; in the periodic mode, of all dispatches of a round",
+        bare="MAX_NUM_JOBS_DISPATCH",
+    ),
+    Setting(
+        "request-result-period",
+        "3000",
+        milliseconds(1),
+        "milliseconds: outcomes not yet acknowledged are told again this often",
+        bare="REQUEST_RESULT_PERIOD",
+    ),
+    Setting(
+        "max-num-nodes",
+        "10",
+        whole(1, 100_000),
+        "the most nodes that may join",
+        bare="MAX_NUM_NODES",
+    ),
+    Setting(
+        "dispatch-mode",
+        "eager",
+        choice("eager", "periodic"),
+        "eager, or periodic: jobs move only every dispatch period",
+        bare="DISPATCH_MODE",
+    ),
+    _VERBOSE,
+    _TRUST,
+    _LOG_FORMAT,
+)
+
+NODE: Final[tuple[Setting[Any], ...]] = (
+    Setting("balancer", "tcp:127.0.0.1:7000", text, "where the balancer is (an endpoint)"),
+    Setting(
+        "console", "tcp:9000:interface=127.0.0.1", text, "where sessions connect (an endpoint)"
+    ),
+    Setting("state", "", text, "the directory that keeps this node's jobs"),
+    Setting("name", "", node_name, "the node's name; by default the host's, made to fit"),
+    Setting(
+        "slots", "auto", _slots, "how many jobs run at once; by default one for each usable core"
+    ),
+    Setting(
+        "min-free",
+        "64M",
+        _bytes_free,
+        "no job is taken when less is free on the state directory's disk (K, M, G)",
+    ),
+    Setting(
+        "retention", "30", seconds(0.001, 36500), "days for which outcomes are kept after their end"
+    ),
+    Setting(
+        "console-prompt",
+        "auto",
+        choice("auto", "on", "off"),
+        "auto: a prompt for telnet, none for others",
+    ),
+    Setting(
+        "on-stop",
+        "end",
+        choice("end", "keep"),
+        "end: what runs here is handed back when the node stops; keep: it goes on if it can",
+    ),
+    _VERBOSE,
+    _TRUST,
+    _LOG_FORMAT,
+)
+
+
+def resolve(
+    settings: tuple[Setting[Any], ...],
+    options: Mapping[str, str | None],
+    environ: Mapping[str, str],
+) -> dict[str, Any]:
+    """
+    The values of all settings, by their names.
+
+    @raise UnusableSettingError: if one is nonsense.
+    """
+    return {setting.name: setting.read(options.get(setting.name), environ) for setting in settings}
+
+
+def is_beyond_loopback(endpoint: str) -> bool:
+    """
+    Whether a server endpoint can be reached from other machines, as far as its text tells.
+    """
+    kind, *arguments = re.split(r"(?<!\\):", endpoint)
+    if kind == "unix":
+        return False
+    named = dict(part.split("=", 1) for part in arguments if "=" in part)
+    positional = [part for part in arguments if "=" not in part]
+    interface = named.get("interface", positional[1] if len(positional) > 1 else "")
+    interface = interface.replace("\\", "")
+    return kind != "tcp" or not re.fullmatch(
+        r"localhost|::1|127\.[0-9]+\.[0-9]+\.[0-9]+", interface
+    )

@@ -1,0 +1,175 @@
+"""
+What both daemons have in common: options that may come from the environment, ports, the log.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, ClassVar
+
+from twisted.application.service import IService
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+from twisted.python import usage
+
+from jobcluster.config import Setting, UnusableSettingError, is_beyond_loopback, resolve
+
+__all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "serve"]
+
+_FLAGS = ("trust-network", "verbose")
+
+_log = Logger(namespace="jobcluster")
+
+
+class DaemonOptions(usage.Options):
+    """
+    Options of a daemon, made from its L{Setting}s; each may come from the environment too.
+
+    What is wrong with one is said in one line, and nothing is begun.
+    """
+
+    settings: ClassVar[tuple[Setting[Any], ...]] = ()
+    listening: ClassVar[str] = ""
+    """The option that says where to listen."""
+
+    def __init_subclass__(cls) -> None:
+        """
+        Make the tables of options that twistd reads off the class.
+        """
+        cls.optFlags = [
+            [setting.name, None, f"{setting.help} [${setting.variable}]"]
+            for setting in cls.settings
+            if setting.name in _FLAGS
+        ]
+        cls.optParameters = [
+            [
+                setting.name,
+                None,
+                None,
+                f"{setting.help} [default: {setting.default or 'see README'}; ${setting.variable}]",
+            ]
+            for setting in cls.settings
+            if setting.name not in _FLAGS
+        ]
+
+    def __init__(self) -> None:
+        """
+        Begin with nothing chosen.
+        """
+        self.chosen: dict[str, Any] = {}
+        """What is in force, by the settings' names; there after C{postOptions}."""
+        usage.Options.__init__(self)
+
+    def postOptions(self) -> None:
+        """
+        Look at every option.
+
+        @raise SystemExit: with one line that says what is wrong and what to do.
+        """
+        given = {
+            setting.name: ("1" if self[setting.name] else None)
+            if setting.name in _FLAGS
+            else self[setting.name]
+            for setting in self.settings
+        }
+        try:
+            self.chosen = resolve(self.settings, given, os.environ)
+        except UnusableSettingError as reason:
+            raise SystemExit(str(reason)) from None
+        self._check_listening()
+        self._prepare_twistd()
+
+    def _check_listening(self) -> None:
+        endpoint = self.chosen[self.listening]
+        check_server_endpoint(f"--{self.listening}", endpoint)
+        if is_beyond_loopback(endpoint) and not self.chosen["trust-network"]:
+            raise SystemExit(
+                f"--{self.listening} {endpoint} can be reached from other machines, and there is no"
+                " authentication: name a loopback interface (…:interface=127.0.0.1), or give"
+                " --trust-network if everyone who reaches it may run jobs"
+            )
+
+    def _prepare_twistd(self) -> None:
+        parent = self.parent
+        if parent is None:
+            return
+        # Two daemons may be started in one directory, and a stale file must not stop a third.
+        if parent.get("pidfile") == "twistd.pid":
+            parent["pidfile"] = ""
+        if self.chosen["log-format"] == "json" and not parent.get("logger"):
+            parent["logger"] = lambda: _json_observer(parent.get("logfile"))
+
+
+def _json_observer(logfile: str | None) -> Any:
+    import sys
+
+    from twisted.logger import jsonFileLogObserver
+
+    if not logfile or logfile == "-":
+        return jsonFileLogObserver(sys.stdout, recordSeparator="")
+    stream = open(logfile, "a", encoding="utf-8")  # noqa: SIM115 - it is closed by the exit
+    return jsonFileLogObserver(stream, recordSeparator="")
+
+
+def check_server_endpoint(option: str, endpoint: str) -> None:
+    """
+    @raise SystemExit: if nothing can listen on that.
+    """
+    from twisted.internet import reactor
+    from twisted.internet.endpoints import serverFromString
+
+    _check(option, endpoint, lambda: serverFromString(reactor, endpoint))
+
+
+def check_client_endpoint(option: str, endpoint: str) -> None:
+    """
+    @raise SystemExit: if nothing can connect to that.
+    """
+    from twisted.internet import reactor
+    from twisted.internet.endpoints import clientFromString
+
+    _check(option, endpoint, lambda: clientFromString(reactor, endpoint))
+
+
+def _check(option: str, endpoint: str, parse: Any) -> None:
+    try:
+        parse()
+    except Exception as reason:  # noqa: BLE001 - whatever a parser raises, it is no endpoint
+        raise SystemExit(
+            f"{option} is {endpoint!r}, but must be an endpoint such as tcp:127.0.0.1:7000 or"
+            f" tcp:9000:interface=127.0.0.1 ({reason})"
+        ) from None
+
+
+def serve(
+    services: IService, reactor: Any, options: DaemonOptions, factory: IProtocolFactory
+) -> None:
+    """
+    Have a daemon listen, and see to its clock.
+    """
+    from twisted.internet.endpoints import serverFromString
+
+    from jobcluster.services.listening import Listener
+
+    # A step of the wall clock must not make every peer seem silent at once.
+    reactor.seconds = time.monotonic
+    endpoint = options.chosen[options.listening]
+    described = f"--{options.listening} {endpoint}"
+    listener: Any = Listener(serverFromString(reactor, endpoint), factory, described)
+    listener.setServiceParent(services)
+    if options.chosen["trust-network"]:
+        _log.critical(
+            "--trust-network: EVERYONE WHO REACHES {endpoint} CAN RUN JOBS HERE, without a password"
+            " and in clear text",
+            endpoint=endpoint,
+        )
+
+
+def end_with(reactor: Any, reason: str) -> None:
+    """
+    End the daemon with one line, in order.
+    """
+    _log.critical("{reason}", reason=reason)
+    if reactor.running:
+        reactor.stop()

@@ -1,0 +1,109 @@
+"""
+What C{twistd jobnode} does: its options, and how a node is put together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+
+from jobcluster.config import NODE
+from jobcluster.daemon import DaemonOptions, check_client_endpoint, end_with, serve
+
+__all__ = ["Options", "makeService"]
+
+
+class Options(DaemonOptions):
+    """
+    A node's options.
+    """
+
+    settings = NODE
+    listening = "console"
+    synopsis = "[options]"
+    longdesc = "Takes jobs from clients, and runs jobs."
+
+    def postOptions(self) -> None:
+        """
+        Look at every option, so that nonsense is refused before anything is begun.
+        """
+        super().postOptions()
+        check_client_endpoint("--balancer", self.chosen["balancer"])
+        self.chosen["state"] = self.chosen["state"] or _state_directory(self.chosen["name"])
+        self.chosen["name"] = self.chosen["name"] or _host_name()
+
+
+def _host_name() -> str:
+    """The host's name, made to fit."""
+    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().partition(".")[0].lower()).strip("-")
+    name = name[:63] or "node"
+    return f"node-{name}"[:63] if name.isdecimal() else name
+
+
+def _state_directory(name: str) -> str:
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return str(Path(home) / "jobcluster" / (name or "node"))
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def makeService(options: Any) -> IService:
+    """
+    Put a node together.
+    """
+    from twisted.internet import reactor
+    from twisted.internet.endpoints import clientFromString
+
+    from jobcluster.consoles.telnet import ConsoleFactory
+    from jobcluster.core.node import NodeSettings
+    from jobcluster.runners.sleep import SleepRunner
+    from jobcluster.services.balancer_link import BalancerLink
+    from jobcluster.services.clients import ClusterClient
+    from jobcluster.services.clocks import boot_id, machine_clocks
+    from jobcluster.services.node import NodeService, Setup
+    from jobcluster.store.sqlite import SqliteStore
+    from jobcluster.wire import VERSION
+
+    chosen = options.chosen
+    slots = chosen["slots"]
+    remark = "trusts its network" if chosen["trust-network"] else ""
+    setup = Setup(
+        settings=NodeSettings(
+            slots=_usable_cores() if slots is None else slots, version=VERSION, remark=remark
+        ),
+        name=chosen["name"],
+        boot=boot_id(),
+        fresh_store=secrets.token_hex(8),
+        random=lambda: secrets.randbits(48),
+        first_job=secrets.randbits(20),
+        min_free=chosen["min-free"],
+        keep=chosen["on-stop"] == "keep",
+        retention=chosen["retention"],
+        verbose=chosen["verbose"],
+    )
+    node = NodeService(
+        reactor,
+        machine_clocks,
+        SqliteStore(reactor, chosen["state"]),
+        lambda: SleepRunner(reactor, machine_clocks),
+        setup,
+        lambda reason: end_with(reactor, reason),
+    )
+    client = ClusterClient(node, reactor)
+    balancer = clientFromString(reactor, chosen["balancer"])
+    node.link = BalancerLink(node.handle, client.asked, balancer, reactor, machine_clocks)
+    services: Any = MultiService()
+    node.setServiceParent(services)
+    serve(services, reactor, options, ConsoleFactory(client, reactor, chosen["console-prompt"]))
+    return services

@@ -1,0 +1,3 @@
+"""
+What runs jobs: sleeps in the node itself.
+"""

@@ -1,0 +1,177 @@
+"""
+Sleeps, run by the node process itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from jobcluster.core.actions import Run
+from jobcluster.core.events import (
+    RunEnded,
+    RunnerEvent,
+    RunsDropped,
+    RunsEnded,
+    RunsRefused,
+    RunsStarted,
+)
+from jobcluster.core.values import SLEEP, Adopted, Now, Outcome, Ref, Status
+from jobcluster.interfaces import IRunner
+
+__all__ = ["SleepRunner"]
+
+_Word = Callable[[], None]
+
+
+@implementer(IRunner)
+class SleepRunner:
+    """
+    Runs sleeps with one timer for all of them.
+
+    A sleep ends by its deadline on the boot-time clock, so that one which an earlier process
+    started goes on as if nothing had happened.
+    """
+
+    told: Callable[[RunnerEvent], None]
+
+    def __init__(self, clock: IReactorTime, clocks: Callable[[], Now]) -> None:
+        """
+        Nothing runs.
+
+        @param clock: for the timer.
+        @param clocks: reads the three clocks.
+        """
+        self._clock = clock
+        self._clocks = clocks
+        self._until = 0.0
+        self._runs: dict[Ref, tuple[Run, int]] = {}
+        self._heap: list[tuple[float, Ref]] = []
+        self._timer: IDelayedCall | None = None
+        self._events: list[RunnerEvent] = []
+        self._telling: IDelayedCall | None = None
+        self._closed = False
+
+    def inventory(self) -> Deferred[tuple[str, tuple[Adopted, ...]]]:
+        """
+        Nothing: what outlives the process is in the node's store.
+        """
+        return succeed(("", ()))
+
+    def lease(self, until: float) -> None:
+        """
+        See L{IRunner.lease}.
+        """
+        self._until = until
+
+    def start(self, runs: Sequence[Run]) -> None:
+        """
+        See L{IRunner.start}.
+        """
+        now = self._clocks()
+        at = int(now.wall * 1000)
+        started, refused, unknown = [], [], []
+        for run in runs:
+            if run.kind != SLEEP:
+                unknown.append(run.ref)
+            elif not run.adopted and now.boot > self._until:
+                refused.append(run.ref)
+                continue
+            else:
+                self._runs[run.ref] = (run, run.started or at)
+                heapq.heappush(self._heap, (run.deadline, run.ref))
+            if not run.adopted:
+                started.append(run.ref)
+        if started:
+            self._tell(RunsStarted(tuple(started), at))
+        if refused:
+            self._tell(RunsRefused(tuple(refused)))
+        if unknown:
+            outcome = Outcome(Status.FAILED, None, "this node runs no jobs of that kind", at, at)
+            self._tell(RunsEnded(tuple(RunEnded(ref, outcome) for ref in unknown)))
+        self._schedule()
+
+    def stop(self, refs: Sequence[Ref]) -> None:
+        """
+        See L{IRunner.stop}.
+        """
+        at = int(self._clocks().wall * 1000)
+        ended = []
+        for ref in refs:
+            found = self._runs.pop(ref, None)
+            if found is not None:
+                ended.append(RunEnded(ref, Outcome(Status.CANCELLED, started=found[1], ended=at)))
+        if ended:
+            self._tell(RunsEnded(tuple(ended)))
+
+    def drop(self, refs: Sequence[Ref]) -> None:
+        """
+        See L{IRunner.drop}.
+        """
+        dropped = tuple(ref for ref in refs if self._runs.pop(ref, None) is not None)
+        if dropped:
+            self._tell(RunsDropped(dropped))
+
+    def close(self) -> None:
+        """
+        Forget everything; nothing is told any more.
+        """
+        self._closed = True
+        self._runs.clear()
+        for timer in (self._timer, self._telling):
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _tell(self, event: RunnerEvent) -> None:
+        self._events.append(event)
+        if self._telling is None and not self._closed:
+            self._telling = self._clock.callLater(0, self._tell_all)
+
+    def _tell_all(self) -> None:
+        self._telling = None
+        events, self._events = self._events, []
+        for event in events:
+            if not self._closed:
+                self.told(event)
+
+    def _schedule(self) -> None:
+        while self._heap and self._heap[0][1] not in self._runs:
+            heapq.heappop(self._heap)
+        if not self._heap or self._closed:
+            return
+        wait = max(0.0, self._heap[0][0] - self._clocks().boot)
+        if self._timer is not None and self._timer.active():
+            if self._timer.getTime() <= self._clock.seconds() + wait:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.callLater(wait, self._wake)
+
+    def _wake(self) -> None:
+        now = self._clocks()
+        ended = []
+        while self._heap and self._heap[0][0] <= now.boot:
+            ref = heapq.heappop(self._heap)[1]
+            found = self._runs.pop(ref, None)
+            if found is not None:
+                ended.append(RunEnded(ref, self._slept(*found, now)))
+        # Those who were told to start are told of first.
+        if ended:
+            self._tell(RunsEnded(tuple(ended)))
+        self._schedule()
+
+    @staticmethod
+    def _slept(run: Run, started: int, now: Now) -> Outcome:
+        milliseconds = run.payload.decode("ascii", "replace") if run.payload else ""
+        value = f"slept {milliseconds} ms" if milliseconds else "slept"
+        return Outcome(
+            Status.SUCCEEDED,
+            started=started,
+            ended=int(now.wall * 1000),
+            value=value.encode(),
+        )

@@ -1,0 +1,435 @@
+"""
+A node's shell: store, runner, balancer and clients around its core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from jobcluster.core.actions import (
+    Answer,
+    CloseConnection,
+    DropRuns,
+    ExtendLease,
+    Leave,
+    LoadJobs,
+    LoadPage,
+    NodeAction,
+    Note,
+    Outcomes,
+    SendJoin,
+    SendReport,
+    StartRuns,
+    Stopped,
+    StopRuns,
+)
+from jobcluster.core.events import (
+    CancelRequested,
+    JobsLoaded,
+    JobsRequested,
+    NodeEvent,
+    PageLoaded,
+    StopRequested,
+    Ticked,
+)
+from jobcluster.core.node import Node, NodeSettings
+from jobcluster.core.records import Identity
+from jobcluster.core.values import Job, Outcome, Spec
+from jobcluster.errors import (
+    JobclusterError,
+    NotAcknowledgedError,
+    StateGoneError,
+    StoreError,
+    StoreFailedError,
+    StoreFullError,
+)
+from jobcluster.interfaces import IRunner, IStore
+from jobcluster.services.balancer_link import BalancerLink
+from jobcluster.services.clocks import Clocks
+from jobcluster.services.notes import log_note
+from jobcluster.services.perform import Performer
+
+__all__ = ["NodeService", "Setup"]
+
+_REOPEN_AFTER: Final = 1.0
+"""Seconds after which a sick disk is tried again."""
+
+_STOP_LIMIT: Final = 10.0
+"""Seconds in which a node that stops in order is to have said all it has to."""
+
+_EXPIRE_EVERY: Final = 600.0
+"""Seconds between two looks for outcomes whose retention is over."""
+
+_EXPIRE_AT_ONCE: Final = 1000
+
+_DAY: Final = 86_400.0
+
+
+@attrs.frozen
+class Setup:
+    """What makes one node different from another."""
+
+    settings: NodeSettings
+    name: str
+    """Unless the store remembers another."""
+    boot: str
+    fresh_store: str
+    """The store id to take if the store is new."""
+    random: Callable[[], int]
+    """Draws what an incarnation is told from its clones by."""
+    first_job: int
+    """The greatest job id that a new store claims to have given out."""
+    min_free: int = 0
+    """Bytes that must be free for jobs to be taken."""
+    keep: bool = False
+    """Whether what runs goes on when the node is stopped."""
+    retention: float = 30.0
+    """Days for which outcomes are kept."""
+    verbose: bool = False
+
+
+class NodeService(Service):
+    """
+    Carries events to a node's core, and carries out what it answers, after what must be committed.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        clocks: Clocks,
+        store: IStore,
+        make_runner: Callable[[], IRunner],
+        setup: Setup,
+        fatal: Callable[[str], None],
+    ) -> None:
+        """
+        A node that opens its store when it is started.
+
+        @param clock: the reactor.
+        @param clocks: reads the three clocks.
+        @param make_runner: makes what runs jobs, anew each time the core is rebuilt.
+        @param fatal: called with one line if the node cannot go on.
+        """
+        self._clock = clock
+        self._clocks = clocks
+        self._store = store
+        self._make_runner = make_runner
+        self._setup = setup
+        self._fatal = fatal
+        self._log = Logger(namespace="jobcluster.node")
+        self.link: BalancerLink | None = None
+        """Set by whoever builds the node, before it is started."""
+        self._core: Node | None = None
+        self._runner: IRunner | None = None
+        self._performer: Performer | None = None
+        self._timer: IDelayedCall | None = None
+        self._retry: IDelayedCall | None = None
+        self._expiry: IDelayedCall | None = None
+        self._requests: dict[int, Deferred[Any]] = {}
+        self._last_request = 0
+        self._waiters: dict[int, list[Deferred[Outcome]]] = {}
+        self._stopped: Deferred[None] | None = None
+        self.identity: Identity | None = None
+        """Who this node is, once its store is open."""
+        self._actions: dict[type, Callable[[Any], object]] = {
+            Answer: self._answer,
+            Outcomes: self._outcomes,
+            LoadJobs: self._load_jobs,
+            LoadPage: self._load_page,
+            SendJoin: self._send_join,
+            SendReport: self._send_report,
+            Leave: self._leave,
+            Stopped: self._say_stopped,
+            StartRuns: self._start_runs,
+            StopRuns: lambda action: self._running.stop(action.refs),
+            DropRuns: lambda action: self._running.drop(action.refs),
+            ExtendLease: lambda action: self._running.lease(action.until),
+            CloseConnection: self._close_connection,
+            Note: lambda action: log_note(self._log, action, verbose=self._setup.verbose),
+        }
+
+    # -- as a service ------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """
+        Open the store, then connect.
+        """
+        Service.startService(self)
+        self._open()
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """
+        Stop in order; fires when everything is said and the store is closed.
+        """
+        yield Service.stopService(self)
+        for timer in (self._retry, self._expiry):
+            if timer is not None and timer.active():
+                timer.cancel()
+        if self._core is not None:
+            stopped: Deferred[None] = Deferred()
+            self._stopped = stopped
+            self.handle(StopRequested(self._setup.keep))
+            try:
+                yield stopped.addTimeout(_STOP_LIMIT, self._clock)
+            except Exception:  # noqa: BLE001 - whatever it was, the process ends now
+                self._log.warn("not everything could be said before the node stopped")
+        self._forget_core()
+        if self.link is not None:
+            yield self.link.stop()
+        yield self._store.close()
+
+    # -- opening and rebuilding --------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._retry = None
+        setup = self._setup
+        opened = self._store.open(
+            setup.name, setup.boot, setup.fresh_store, setup.random(), setup.first_job
+        )
+        opened.addCallback(self._build).addErrback(self._not_opened)
+
+    @inlineCallbacks
+    def _build(self, opened: Any) -> Any:
+        identity, recovered = opened
+        runner = self._make_runner()
+        runner.told = self.handle
+        keeper, adopted = yield runner.inventory()
+        if not self.running:
+            return
+        self.identity = identity
+        self._runner = runner
+        self._performer = Performer(self._store.commit, self._do, self._broken)
+        now = self._clocks()
+        self._core = Node(identity, recovered, self._setup.settings, keeper, adopted, now)
+        self._performer.perform(self._core.begin(now))
+        self._log.info(
+            "node {name} is up, incarnation {incarnation}",
+            name=identity.name,
+            incarnation=identity.incarnation,
+        )
+        if self._expiry is None:
+            self._expire()
+        if self.link is not None:
+            self.link.start()
+
+    def _not_opened(self, failure: Failure) -> None:
+        if failure.check(StoreFailedError) and self.identity is not None:
+            self._log.warn("the disk is still sick: {reason}", reason=failure.getErrorMessage())
+            if self.running:
+                self._retry = self._clock.callLater(_REOPEN_AFTER, self._open)
+        elif failure.check(JobclusterError):
+            self._fatal(failure.getErrorMessage())
+        else:
+            self._log.failure("cannot open the state directory", failure)
+            self._fatal(f"cannot open the state directory: {failure.getErrorMessage()}")
+
+    def _broken(self, failure: Failure) -> None:
+        """A commit failed: nobody knows what is on the disk, so begin again from there."""
+        self._forget_core()
+        if self.link is not None:
+            self.link.pause("the node's disk failed")
+        if failure.check(StateGoneError) or not failure.check(StoreError):
+            self._fatal(failure.getErrorMessage())
+            return
+        self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
+        if self.running:
+            self._retry = self._clock.callLater(0, self._open)
+
+    def _forget_core(self) -> None:
+        self._core = None
+        if self._performer is not None:
+            self._performer.abandon()
+        if self._runner is not None:
+            self._runner.close()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            request.errback(NotAcknowledgedError())
+
+    # -- events and actions ------------------------------------------------------------------------
+
+    @property
+    def core(self) -> Node | None:
+        """The core; C{None} while the store cannot be used."""
+        return self._core
+
+    @property
+    def store(self) -> IStore:
+        """What this node remembers."""
+        return self._store
+
+    @property
+    def _running(self) -> IRunner:
+        assert self._runner is not None  # noqa: S101 - only a built core acts
+        return self._runner
+
+    def handle(self, event: NodeEvent) -> None:
+        """
+        Something happened.
+        """
+        if self._core is None or self._performer is None:
+            return
+        self._performer.perform(self._core.handle(event, self._clocks()))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        wait = None if self._core is None else self._core.wake(self._clocks())
+        if wait is None:
+            return
+        timer = self._timer
+        if timer is not None and timer.active():
+            if timer.getTime() <= self._clock.seconds() + wait:
+                return
+            timer.cancel()
+        self._timer = self._clock.callLater(wait, self.handle, Ticked())
+
+    def _do(self, action: NodeAction) -> None:
+        self._actions[type(action)](action)
+
+    # -- clients -----------------------------------------------------------------------------------
+
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int, ...]]:
+        """
+        Take jobs; fires with their ids once they are on the disk.
+
+        Fails with a L{StoreError}.
+        """
+        request = self._request()
+        if self._core is None:
+            request.errback(StoreFailedError())
+        elif self._store.free() < self._setup.min_free:
+            request.errback(StoreFullError())
+        else:
+            self.handle(JobsRequested(self._last_request, tuple(specs)))
+        return request
+
+    def cancel(self, jobs: Sequence[int]) -> Deferred[tuple[str, ...]]:
+        """
+        Take the wish to cancel jobs; fires with what became of it, for each, once it is committed.
+
+        Fails with a L{StoreError}.
+        """
+        request = self._request()
+        if self._core is None:
+            request.errback(StoreFailedError())
+        else:
+            self.handle(CancelRequested(self._last_request, tuple(jobs)))
+        return request
+
+    def outcome_of(self, job: int) -> Deferred[Outcome]:
+        """
+        Fires with the outcome of a job of this node that has none yet; may be cancelled.
+        """
+
+        def forget(waiter: Deferred[Outcome]) -> None:
+            waiters = self._waiters.get(job, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(job, None)
+
+        waiter: Deferred[Outcome] = Deferred(forget)
+        self._waiters.setdefault(job, []).append(waiter)
+        return waiter
+
+    def _request(self) -> Deferred[Any]:
+        self._last_request += 1
+        request: Deferred[Any] = Deferred()
+        self._requests[self._last_request] = request
+
+        def answered(result: Any, number: int = self._last_request) -> Any:
+            self._requests.pop(number, None)
+            return result
+
+        return request.addBoth(answered)
+
+    def _answer(self, action: Answer) -> None:
+        request = self._requests.pop(action.request, None)
+        if request is not None:
+            if self._setup.verbose:
+                self._log.info("request answered: {value}", value=action.value)
+            request.callback(action.value)
+
+    def _outcomes(self, action: Outcomes) -> None:
+        for job, outcome in action.outcomes:
+            if self._setup.verbose:
+                self._log.info("job {job} ended: {status}", job=job, status=outcome.status)
+            for waiter in self._waiters.pop(job, ()):
+                waiter.callback(outcome)
+
+    # -- the store ---------------------------------------------------------------------------------
+
+    def _load_jobs(self, action: LoadJobs) -> None:
+        def loaded(found: tuple[Job, ...]) -> None:
+            self._if_current(core, JobsLoaded(action.jobs, found))
+
+        core = self._core
+        self._store.load(action.jobs).addCallbacks(loaded, self._unread, errbackArgs=(core,))
+
+    def _load_page(self, action: LoadPage) -> None:
+        def loaded(found: tuple[Job, ...]) -> None:
+            self._if_current(core, PageLoaded(action.requires, found))
+
+        core = self._core
+        page = self._store.page(action.requires, action.after, action.limit)
+        page.addCallbacks(loaded, self._unread, errbackArgs=(core,))
+
+    def _if_current(self, core: Node | None, event: NodeEvent) -> None:
+        if core is self._core:
+            self.handle(event)
+
+    def _unread(self, failure: Failure, core: Node | None) -> None:
+        """What cannot be read is as bad as what cannot be written."""
+        if core is self._core and core is not None:
+            self._broken(failure)
+
+    def _expire(self) -> None:
+        before = int((self._clocks().wall - self._setup.retention * _DAY) * 1000)
+        self._expiry = self._clock.callLater(_EXPIRE_EVERY, self._expire)
+        if self._core is not None:
+            self._store.expire(before, _EXPIRE_AT_ONCE).addErrback(
+                lambda failure: self._log.warn("{reason}", reason=failure.getErrorMessage())
+            )
+
+    # -- the balancer and the runner ---------------------------------------------------------------
+
+    def _send_join(self, action: SendJoin) -> None:
+        if self.link is not None:
+            self.link.join(action.connection, action.parts)
+
+    def _send_report(self, action: SendReport) -> None:
+        if self.link is not None:
+            self.link.say(action.connection, action.report)
+
+    def _leave(self, action: Leave) -> None:
+        if self.link is not None:
+            self.link.leave(action.connection, keep=action.keep)
+
+    def _close_connection(self, action: CloseConnection) -> None:
+        if self.link is not None:
+            self.link.close(action.connection, action.reason)
+
+    def _start_runs(self, action: StartRuns) -> None:
+        if self._setup.verbose:
+            self._log.info("{count} jobs to start", count=len(action.runs))
+        self._running.start(action.runs)
+
+    def _say_stopped(self, _: Stopped) -> None:
+        stopped, self._stopped = self._stopped, None
+        if stopped is None:
+            return
+        left = None if self.link is None else self.link.left
+        if left is None:
+            stopped.callback(None)
+        else:
+            left.addBoth(lambda _: stopped.callback(None))
