@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Any
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import MultiService, Service
 
 from jobcluster.config import BALANCER
 from jobcluster.core.cluster import ClusterSettings
@@ -28,7 +27,7 @@ class Options(DaemonOptions):
     longdesc = "Decides which node runs what; keeps nothing on disk."
 
 
-def makeService(options: Any) -> IService:
+def makeService(options: Options) -> MultiService:
     """
     Put a balancer together.
     """
@@ -53,7 +52,7 @@ def makeService(options: Any) -> IService:
         f"{os.getpid()}-{secrets.token_hex(4)}",
         verbose=chosen["verbose"],
     )
-    services: Any = MultiService()
-    balancer.setServiceParent(services)
+    services = MultiService()
+    Service.setServiceParent(balancer, services)
     serve(services, reactor, options, PeerFactory(balancer))
     return services

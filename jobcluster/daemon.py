@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
@@ -14,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from jobcluster.config import Setting, UnusableSettingError, is_beyond_loopback, resolve
+from jobcluster.logs import choose
 
 __all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "serve"]
 
@@ -30,6 +32,8 @@ class DaemonOptions(usage.Options):
     """
 
     settings: ClassVar[tuple[Setting[Any], ...]] = ()
+    optFlags: ClassVar[list[list[object]]]
+    optParameters: ClassVar[list[list[object]]]
     listening: ClassVar[str] = ""
     """The option that says where to listen."""
 
@@ -97,19 +101,12 @@ class DaemonOptions(usage.Options):
         # Two daemons may be started in one directory, and a stale file must not stop a third.
         if parent.get("pidfile") == "twistd.pid":
             parent["pidfile"] = ""
-        if self.chosen["log-format"] == "json" and not parent.get("logger"):
-            parent["logger"] = lambda: _json_observer(parent.get("logfile"))
-
-
-def _json_observer(logfile: str | None) -> Any:
-    import sys
-
-    from twisted.logger import jsonFileLogObserver
-
-    if not logfile or logfile == "-":
-        return jsonFileLogObserver(sys.stdout, recordSeparator="")
-    stream = open(logfile, "a", encoding="utf-8")  # noqa: SIM115 - it is closed by the exit
-    return jsonFileLogObserver(stream, recordSeparator="")
+        if not parent.get("logger") and not parent.get("syslog"):
+            # twistd writes a file for a daemon that goes to the background.
+            logfile = parent.get("logfile") or (None if parent.get("nodaemon") else "twistd.log")
+            parent["logger"] = choose(
+                self.chosen["log-format"], logfile, verbose=self.chosen["verbose"]
+            )
 
 
 def check_server_endpoint(option: str, endpoint: str) -> None:
@@ -132,7 +129,7 @@ def check_client_endpoint(option: str, endpoint: str) -> None:
     _check(option, endpoint, lambda: clientFromString(reactor, endpoint))
 
 
-def _check(option: str, endpoint: str, parse: Any) -> None:
+def _check(option: str, endpoint: str, parse: Callable[[], object]) -> None:
     try:
         parse()
     except Exception as reason:  # noqa: BLE001 - whatever a parser raises, it is no endpoint
@@ -143,7 +140,10 @@ def _check(option: str, endpoint: str, parse: Any) -> None:
 
 
 def serve(
-    services: IService, reactor: Any, options: DaemonOptions, factory: IProtocolFactory
+    services: IService,
+    reactor: Any,  # noqa: ANN401 - has no type of its own: many interfaces in one
+    options: DaemonOptions,
+    factory: IProtocolFactory,
 ) -> None:
     """
     Have a daemon listen, and see to its clock.
@@ -166,7 +166,7 @@ def serve(
         )
 
 
-def end_with(reactor: Any, reason: str) -> None:
+def end_with(reactor: Any, reason: str) -> None:  # noqa: ANN401 - see serve
     """
     End the daemon with one line, in order.
     """

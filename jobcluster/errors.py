@@ -42,9 +42,7 @@ class JobclusterError(Exception):
         return super().__str__() or (self.__doc__ or "").strip().partition("\n")[0]
 
 
-# -- what a person typed or set ----------------------------------------------------------------------
-
-
+# -- what a person typed or set --------------------------------------------------------------------
 class UserError(JobclusterError):
     """That cannot be done."""
 
@@ -61,9 +59,7 @@ class ExpiredTicketError(UserError):
     """That ticket has expired: its result is no longer kept."""
 
 
-# -- what another process said, or did not say -------------------------------------------------------
-
-
+# -- what another process said, or did not say -----------------------------------------------------
 class PeerError(JobclusterError):
     """The other side of a connection did something wrong."""
 
@@ -100,9 +96,7 @@ class VersionMismatchError(PeerError):
     """The other side speaks another version of the protocol: use the same jobcluster everywhere."""
 
 
-# -- this machine's disk -----------------------------------------------------------------------------
-
-
+# -- this machine's disk ---------------------------------------------------------------------------
 class StoreError(JobclusterError):
     """The state directory cannot be used."""
 

@@ -9,9 +9,9 @@ import re
 import secrets
 import socket
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import MultiService, Service
 
 from jobcluster.config import NODE
 from jobcluster.daemon import DaemonOptions, check_client_endpoint, end_with, serve
@@ -58,12 +58,13 @@ def _usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def makeService(options: Any) -> IService:
+def makeService(options: Options) -> MultiService:
     """
     Put a node together.
     """
     from twisted.internet import reactor
     from twisted.internet.endpoints import clientFromString
+    from twisted.internet.interfaces import IReactorThreads
 
     from jobcluster.consoles.telnet import ConsoleFactory
     from jobcluster.core.node import NodeSettings
@@ -72,6 +73,7 @@ def makeService(options: Any) -> IService:
     from jobcluster.services.clients import ClusterClient
     from jobcluster.services.clocks import boot_id, machine_clocks
     from jobcluster.services.node import NodeService, Setup
+    from jobcluster.store.pools import threads
     from jobcluster.store.sqlite import SqliteStore
     from jobcluster.wire import VERSION
 
@@ -95,7 +97,7 @@ def makeService(options: Any) -> IService:
     node = NodeService(
         reactor,
         machine_clocks,
-        SqliteStore(reactor, chosen["state"]),
+        SqliteStore(Path(chosen["state"]), threads(cast("IReactorThreads", reactor))),
         lambda: SleepRunner(reactor, machine_clocks),
         setup,
         lambda reason: end_with(reactor, reason),
@@ -103,7 +105,7 @@ def makeService(options: Any) -> IService:
     client = ClusterClient(node, reactor)
     balancer = clientFromString(reactor, chosen["balancer"])
     node.link = BalancerLink(node.handle, client.asked, balancer, reactor, machine_clocks)
-    services: Any = MultiService()
-    node.setServiceParent(services)
+    services = MultiService()
+    Service.setServiceParent(node, services)
     serve(services, reactor, options, ConsoleFactory(client, reactor, chosen["console-prompt"]))
     return services

@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
-from jobcluster.core.actions import DropRuns, Run, StopRuns
+from jobcluster.core.actions import DropRuns, StopRuns
 from jobcluster.core.events import RunEnded
+from jobcluster.core.executions import Execution
 from jobcluster.core.out import Out
 from jobcluster.core.records import Deadline, Identity
 from jobcluster.core.values import (
@@ -29,16 +30,13 @@ from jobcluster.core.values import (
 )
 from jobcluster.core.words import Ended, Finished, Named, Start, StartedAt
 
-__all__ = ["Execution", "Executor", "IOwnJobs"]
-
-_SHORT: Final = 1.0
-"""Seconds: what sleeps no longer than that may start anew, so no deadline is written (part 3)."""
+__all__ = ["Executor", "OwnJobs"]
 
 _RETOLD_AT_ONCE: Final = 1000
 """The most outcomes that are told again in one go; the others follow."""
 
 
-class IOwnJobs(Protocol):
+class OwnJobs(Protocol):
     """What an executor needs of the origin in the same node."""
 
     def payload_of(self, id_: int, offer: Offer, /) -> bytes | None:
@@ -53,76 +51,17 @@ class IOwnJobs(Protocol):
         """It ended here; C{done} is called when that is among the changes, or not wanted."""
 
 
-class Execution:
-    """
-    An offer that this node holds.
-    """
-
-    __slots__ = (
-        "attempt",
-        "cancelled",
-        "deadline",
-        "dropped",
-        "job",
-        "kind",
-        "once",
-        "outcome",
-        "own",
-        "payload",
-        "recorded",
-        "ref",
-        "started",
-        "state",
-        "suspect",
-        "told",
-    )
-
-    def __init__(self, ref: Ref, job: int, kind: str) -> None:
-        """
-        An offer that waits for a slot.
-        """
-        self.ref = ref
-        self.job = job
-        self.kind = kind
-        self.payload = b""
-        self.attempt = 1
-        self.own = False
-        self.once = False
-        self.suspect = False
-        self.state = RunState.WAITING
-        self.started = 0
-        """Milliseconds since the epoch, 0 if it was not started."""
-        self.deadline = 0.0
-        """Of a sleep: when it ends, in seconds of the boot-time clock."""
-        self.recorded = False
-        """Whether the deadline is, or is about to be, in the store."""
-        self.outcome: Outcome | None = None
-        self.told = 0.0
-        """When the outcome was last told, in seconds of the monotonic clock."""
-        self.cancelled = False
-        self.dropped = False
-
-    @property
-    def offer(self) -> Offer:
-        """The offer alone."""
-        return self.ref[2:]
-
-    @property
-    def held(self) -> Held:
-        """Its row in the inventory."""
-        return Held(*self.ref[:2], self.job, *self.offer, self.state, self.started, self.suspect)
-
-
 class Executor:
     """
     A node as the one who runs jobs.
     """
 
-    def __init__(self, identity: Identity, slots: int, own: IOwnJobs) -> None:
+    def __init__(self, identity: Identity, slots: int, own: OwnJobs) -> None:
         """
         Nothing runs.
         """
-        self._identity = identity
+        self._name = identity.name
+        self._boot = identity.boot
         self._owner = (identity.name, identity.store)
         self._slots = slots
         self._own = own
@@ -152,12 +91,12 @@ class Executor:
             execution.started = row.started
             execution.deadline = row.deadline
             execution.payload = str(row.ends - row.started).encode()
-            if row.boot == self._identity.boot:
+            if row.boot == self._boot:
                 self._resume(execution, out)
             elif row.once:
                 # It may have been started, and that is all that is known: its intent says so.
                 outcome = Outcome(
-                    Status.LOST, None, Cause.REBOOTED, row.started, row.ends, self._identity.name
+                    Status.LOST, None, Cause.REBOOTED, row.started, row.ends, self._name
                 )
                 self._ended(execution, outcome, out, now)
             else:
@@ -180,7 +119,7 @@ class Executor:
     def _resume(self, execution: Execution, out: Out) -> None:
         execution.state = RunState.RUNNING
         self._busy += 1
-        out.runs.append(self._run(execution, adopted=True))
+        out.runs.append(execution.run(adopted=True))
 
     # -- from the balancer -------------------------------------------------------------------------
 
@@ -217,7 +156,9 @@ class Executor:
                 self.old_news += 1
             elif execution.state == RunState.WAITING:
                 execution.cancelled = True
-                self._ended(execution, self._outcome(Status.CANCELLED, execution, now), out, now)
+                self._ended(
+                    execution, execution.outcome_as(Status.CANCELLED, self._name, now), out, now
+                )
             elif execution.state != RunState.ENDED:
                 execution.cancelled = True
                 running.append(ref)
@@ -299,7 +240,7 @@ class Executor:
             if self.stopping and not execution.cancelled and outcome.status == Status.CANCELLED:
                 outcome = outcome._replace(status=Status.LOST, detail=Cause.NODE_STOPPED)
             if not outcome.node:
-                outcome = outcome._replace(node=self._identity.name)
+                outcome = outcome._replace(node=self._name)
             if execution.dropped:
                 self._gone(execution, out)
             else:
@@ -390,57 +331,20 @@ class Executor:
             execution = self._queue.popleft()
             if execution.state != RunState.WAITING or execution.ref not in self.executions:
                 continue
-            if execution.kind == SLEEP and not self._set_deadline(execution, now):
-                outcome = self._outcome(Status.FAILED, execution, now, "not a number of ms")
+            if execution.kind == SLEEP and not execution.set_deadline(now):
+                outcome = execution.outcome_as(
+                    Status.FAILED, self._name, now, "not a number of milliseconds"
+                )
                 self._ended(execution, outcome, out, now)
                 continue
             self._busy += 1
             execution.state = RunState.HANDED
-            run = self._run(execution, adopted=False)
+            run = execution.run(adopted=False)
             if execution.recorded:
-                out.deadline(self._deadline_row(execution, now))
+                out.deadline(execution.deadline_row(self._boot, now))
                 out.runs_late.append(run)
             else:
                 out.runs.append(run)
-
-    @staticmethod
-    def _set_deadline(execution: Execution, now: Now) -> bool:
-        if not execution.payload.isdigit():
-            return False
-        seconds = int(execution.payload) / 1000
-        execution.deadline = now.boot + seconds
-        execution.recorded = execution.once or seconds > _SHORT
-        return True
-
-    def _deadline_row(self, execution: Execution, now: Now) -> Deadline:
-        seconds = execution.deadline - now.boot
-        return Deadline(
-            *execution.ref,
-            execution.job,
-            self._identity.boot,
-            execution.deadline,
-            int(now.wall * 1000),
-            int((now.wall + seconds) * 1000),
-            execution.once,
-        )
-
-    @staticmethod
-    def _run(execution: Execution, *, adopted: bool) -> Run:
-        return Run(
-            *execution.ref,
-            execution.job,
-            execution.kind,
-            execution.payload,
-            execution.attempt,
-            execution.once,
-            execution.deadline,
-            adopted,
-            execution.started,
-        )
-
-    def _outcome(self, status: str, execution: Execution, now: Now, detail: str = "") -> Outcome:
-        ended = int(now.wall * 1000)
-        return Outcome(status, None, detail, execution.started, ended, self._identity.name)
 
     def _ended(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
         execution.state = RunState.ENDED

@@ -57,6 +57,9 @@ NO_OFFER: Final[Offer] = (0, 0)
 """What a question names where no offer is known."""
 
 
+_NO_OUTCOME: Final = Outcome(Status.LOST)
+
+
 @attrs.define
 class Occasion:
     """What made a job act: the word that was heard, as far as it matters."""
@@ -70,7 +73,7 @@ class Occasion:
     """When the attempt was started, in milliseconds since the epoch."""
     cause: str = ""
     """Why it was lost."""
-    outcome: Outcome = Outcome(Status.LOST)
+    outcome: Outcome = _NO_OUTCOME
 
 
 class OriginJob:

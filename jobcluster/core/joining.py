@@ -112,18 +112,22 @@ def judge(node: NodeRecord | None, part: JoinPart, *, full: bool) -> Verdict:
     @param node: what is known of the node of that name.
     @param full: whether all seats are taken.
     """
-    if node is None or not node.seated:
-        if full:
-            return Verdict.FULL
-        if node is None or node.store != part.store:
-            return Verdict.WELCOME
+    if full and (node is None or not node.seated):
+        return Verdict.FULL
+    if node is None or (node.store != part.store and not node.seated):
+        return Verdict.WELCOME
     if node.store != part.store:
         return Verdict.OTHER_STORE
+    return _compare(node, part)
+
+
+def _compare(node: NodeRecord, part: JoinPart) -> Verdict:
+    """Whether this is a newer word of the same node."""
     incarnation, random = node.identity
+    if part.incarnation < incarnation:
+        return Verdict.CLONE
     if part.incarnation == incarnation:
         if part.random != random:
             return Verdict.CLONE
         return Verdict.WELCOME if part.serial > node.serial else Verdict.OLD
-    if part.incarnation < incarnation:
-        return Verdict.CLONE
     return Verdict.PROBE if node.connection is not None else Verdict.WELCOME

@@ -17,7 +17,8 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol as TwistedProtocol
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -151,7 +152,7 @@ class BalancerLink:
         return client.stopService()
 
     def _pause_before(self, attempt: int) -> float:
-        """Seconds before the next attempt: none, then some with jitter, a third of grace at most."""
+        """Seconds before the next attempt: none, then with jitter, a third of grace at most."""
         if attempt > 0 and not self._was_away:
             self._was_away = True
             self._log.warn("the balancer cannot be reached; trying again and again")

@@ -4,12 +4,13 @@ What a client may ask a node: about its own jobs, about those of other nodes, ab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred, fail, inlineCallbacks
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobcluster.core.values import Outcome, Spec, format_ticket, parse_ticket
@@ -79,50 +80,37 @@ class ClusterClient:
             lambda ids: tuple(format_ticket(self.name, job) for job in ids)
         )
 
-    @inlineCallbacks
-    def view(self, ticket: str) -> Any:
+    def view(self, ticket: str) -> Deferred[JobView]:
         """
         See L{IClusterView.view}.
         """
-        origin, job = self._parse(ticket)
-        if origin == self.name:
-            return (yield self._own(job))
-        return (yield self._ask(Ask(origin, "view", job))).view
+        return Deferred.fromCoroutine(self._view(ticket))
 
-    @inlineCallbacks
-    def wait(self, ticket: str) -> Any:
+    def wait(self, ticket: str) -> Deferred[JobView]:
         """
         See L{IClusterView.wait}.
         """
-        origin, job = self._parse(ticket)
-        if origin == self.name:
-            return (yield self._own_ended(job))
-        while True:
-            view = (yield self._ask(Ask(origin, "wait", job, _PATIENCE))).view
-            if view.outcome is not None:
-                return view
+        return Deferred.fromCoroutine(self._wait(ticket))
 
-    @inlineCallbacks
-    def cancel(self, ticket: str) -> Any:
+    def cancel(self, ticket: str) -> Deferred[str]:
         """
         See L{IClusterView.cancel}.
         """
-        origin, job = self._parse(ticket)
-        if origin == self.name:
-            return (yield self._cancel_own(job))
-        return (yield self._ask(Ask(origin, "cancel", job))).text
+        return Deferred.fromCoroutine(self._cancel(ticket))
 
-    @inlineCallbacks
-    def jobs(self, state: str, after: int, limit: int) -> Any:
+    def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
         """
+        return Deferred.fromCoroutine(self._jobs(state, after, limit))
+
+    async def _jobs(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
         if state not in _LIVE.values():
-            page = yield self._node.store.views(state, after, limit)
+            page = await self._node.store.views(state, after, limit)
             return tuple(self._overlaid(view) for view in page)
         found: list[JobView] = []
         while len(found) < limit:
-            page = yield self._node.store.views("open", after, _PAGE)
+            page = await self._node.store.views("open", after, _PAGE)
             found.extend(view for view in map(self._overlaid, page) if view.state == state)
             if len(page) < _PAGE:
                 break
@@ -139,7 +127,7 @@ class ClusterClient:
                 raise PeerError("the balancer did not say how the cluster is")
             return reply.cluster
 
-        return self._ask_raw(Ask("", "cluster")).addCallback(shown)
+        return self._ask(Ask("", "cluster")).addCallback(shown)
 
     def asked(self, ask: Ask) -> Deferred[Reply]:
         """
@@ -147,18 +135,30 @@ class ClusterClient:
 
         Fails with a L{jobcluster.errors.JobclusterError}.
         """
-        answers: dict[str, Callable[[Ask], Deferred[Reply]]] = {
-            "view": lambda ask: self._own(ask.job).addCallback(Reply),
-            "wait": self._wait_for_other,
-            "cancel": lambda ask: self._cancel_own(ask.job).addCallback(
-                lambda text: Reply(text=text)
-            ),
-        }
-        if ask.verb not in answers:
-            return fail(PeerError("this node does not know that question"))
-        return answers[ask.verb](ask)
+        return Deferred.fromCoroutine(self._asked(ask))
 
-    # -- inside ------------------------------------------------------------------------------------
+    # -- about any job -----------------------------------------------------------------------------
+
+    async def _view(self, ticket: str) -> JobView:
+        origin, job = self._parse(ticket)
+        if origin == self.name:
+            return await self._own(job)
+        return self._shown(await self._ask(Ask(origin, "view", job)))
+
+    async def _wait(self, ticket: str) -> JobView:
+        origin, job = self._parse(ticket)
+        if origin == self.name:
+            return await self._own_ended(job, None)
+        while True:
+            view = self._shown(await self._ask(Ask(origin, "wait", job, _PATIENCE)))
+            if view.outcome is not None:
+                return view
+
+    async def _cancel(self, ticket: str) -> str:
+        origin, job = self._parse(ticket)
+        if origin == self.name:
+            return await self._cancel_own(job)
+        return (await self._ask(Ask(origin, "cancel", job))).text
 
     @staticmethod
     def _parse(ticket: str) -> tuple[str, int]:
@@ -167,17 +167,27 @@ class ClusterClient:
             raise MalformedTicketError
         return parsed
 
-    def _ask_raw(self, ask: Ask) -> Deferred[Reply]:
+    @staticmethod
+    def _shown(reply: Reply) -> JobView:
+        if reply.view is None:
+            raise PeerError("the other node did not answer the question")
+        return reply.view
+
+    def _ask(self, ask: Ask) -> Deferred[Reply]:
         link = self._node.link
         return fail(BalancerAwayError()) if link is None else link.ask(ask)
 
-    def _ask(self, ask: Ask) -> Deferred[Reply]:
-        def shown(reply: Reply) -> Reply:
-            if reply.view is None and not reply.text:
-                raise PeerError("the other node did not answer the question")
-            return reply
+    # -- about jobs of this node -------------------------------------------------------------------
 
-        return self._ask_raw(ask).addCallback(shown)
+    async def _asked(self, ask: Ask) -> Reply:
+        if ask.verb == "view":
+            return Reply(view=await self._own(ask.job))
+        if ask.verb == "wait":
+            patience = max(0.0, min(ask.patience, _PATIENCE))
+            return Reply(view=await self._own_ended(ask.job, patience))
+        if ask.verb == "cancel":
+            return Reply(text=await self._cancel_own(ask.job))
+        raise PeerError("this node does not know that question")
 
     def _overlaid(self, view: JobView) -> JobView:
         """The store's view with what only memory knows: what runs, and where."""
@@ -188,42 +198,49 @@ class ClusterClient:
         state, node = live
         return attrs.evolve(view, state=_LIVE.get(state, view.state), node=node or view.node)
 
-    @inlineCallbacks
-    def _own(self, job: int) -> Any:
+    async def _own(self, job: int) -> JobView:
         if self._node.core is None:
             raise StoreFailedError
-        view = yield self._node.store.view(job)
+        view = await self._node.store.view(job)
         if view is None:
             raise UnknownTicketError
         if view.state == "expired":
             raise ExpiredTicketError
         return self._overlaid(view)
 
-    @inlineCallbacks
-    def _own_ended(self, job: int, patience: float | None = None) -> Any:
+    async def _own_ended(self, job: int, patience: float | None) -> JobView:
+        """
+        A job once it has ended, or as it is when the patience is over.
+        """
         # First listen, then look: an outcome between the two must not be missed.
-        waiter: Deferred[Outcome] = self._node.outcome_of(job)
-        waiter.addErrback(lambda _: None)
+        ended = self._node.outcome_of(job).addErrback(self._cancelled)
         try:
-            view = yield self._own(job)
+            view = await self._own(job)
             if view.outcome is not None:
                 return view
             if patience is not None:
-                waiter.addTimeout(patience, self._clock, onTimeoutCancel=lambda *_: None)
-            outcome = yield waiter
+                timer = self._clock.callLater(patience, ended.cancel)
+                ended.addBoth(self._without, timer)
+            outcome = await ended
         finally:
-            waiter.cancel()
+            ended.cancel()
         if outcome is None:
-            return (yield self._own(job))
+            return await self._own(job)
         return attrs.evolve(view, state="ended", outcome=outcome, node=outcome.node)
 
-    def _wait_for_other(self, ask: Ask) -> Deferred[Reply]:
-        patience = max(0.0, min(ask.patience, _PATIENCE))
-        return cast("Deferred[JobView]", self._own_ended(ask.job, patience)).addCallback(Reply)
+    @staticmethod
+    def _cancelled(failure: Failure) -> Outcome | None:
+        failure.trap(CancelledError)
+        return None
 
-    @inlineCallbacks
-    def _cancel_own(self, job: int) -> Any:
-        view = yield self._own(job)
+    @staticmethod
+    def _without(result: Outcome | None, timer: IDelayedCall) -> Outcome | None:
+        if timer.active():
+            timer.cancel()
+        return result
+
+    async def _cancel_own(self, job: int) -> str:
+        view = await self._own(job)
         if view.outcome is not None:
             return "ended"
-        return (yield self._node.cancel([job]))[0]
+        return (await self._node.cancel([job]))[0]

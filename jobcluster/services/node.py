@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -165,12 +165,14 @@ class NodeService(Service):
         Service.startService(self)
         self._open()
 
-    @inlineCallbacks
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[None]:
         """
         Stop in order; fires when everything is said and the store is closed.
         """
-        yield Service.stopService(self)
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         for timer in (self._retry, self._expiry):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -179,37 +181,35 @@ class NodeService(Service):
             self._stopped = stopped
             self.handle(StopRequested(self._setup.keep))
             try:
-                yield stopped.addTimeout(_STOP_LIMIT, self._clock)
+                await stopped.addTimeout(_STOP_LIMIT, self._clock)
             except Exception:  # noqa: BLE001 - whatever it was, the process ends now
                 self._log.warn("not everything could be said before the node stopped")
         self._forget_core()
         if self.link is not None:
-            yield self.link.stop()
-        yield self._store.close()
+            await self.link.stop()
+        await self._store.close()
 
     # -- opening and rebuilding --------------------------------------------------------------------
 
     def _open(self) -> None:
         self._retry = None
+        Deferred.fromCoroutine(self._build()).addErrback(self._not_opened)
+
+    async def _build(self) -> None:
         setup = self._setup
-        opened = self._store.open(
+        identity, recovered = await self._store.open(
             setup.name, setup.boot, setup.fresh_store, setup.random(), setup.first_job
         )
-        opened.addCallback(self._build).addErrback(self._not_opened)
-
-    @inlineCallbacks
-    def _build(self, opened: Any) -> Any:
-        identity, recovered = opened
         runner = self._make_runner()
         runner.told = self.handle
-        keeper, adopted = yield runner.inventory()
+        keeper, adopted = await runner.inventory()
         if not self.running:
             return
         self.identity = identity
         self._runner = runner
         self._performer = Performer(self._store.commit, self._do, self._broken)
         now = self._clocks()
-        self._core = Node(identity, recovered, self._setup.settings, keeper, adopted, now)
+        self._core = Node(identity, recovered, setup.settings, keeper, adopted, now)
         self._performer.perform(self._core.begin(now))
         self._log.info(
             "node {name} is up, incarnation {incarnation}",
@@ -304,13 +304,12 @@ class NodeService(Service):
 
         Fails with a L{StoreError}.
         """
-        request = self._request()
         if self._core is None:
-            request.errback(StoreFailedError())
-        elif self._store.free() < self._setup.min_free:
-            request.errback(StoreFullError())
-        else:
-            self.handle(JobsRequested(self._last_request, tuple(specs)))
+            return fail(StoreFailedError())
+        if self._store.free() < self._setup.min_free:
+            return fail(StoreFullError())
+        request = self._request()
+        self.handle(JobsRequested(self._last_request, tuple(specs)))
         return request
 
     def cancel(self, jobs: Sequence[int]) -> Deferred[tuple[str, ...]]:
@@ -319,11 +318,10 @@ class NodeService(Service):
 
         Fails with a L{StoreError}.
         """
-        request = self._request()
         if self._core is None:
-            request.errback(StoreFailedError())
-        else:
-            self.handle(CancelRequested(self._last_request, tuple(jobs)))
+            return fail(StoreFailedError())
+        request = self._request()
+        self.handle(CancelRequested(self._last_request, tuple(jobs)))
         return request
 
     def outcome_of(self, job: int) -> Deferred[Outcome]:
@@ -346,12 +344,7 @@ class NodeService(Service):
         self._last_request += 1
         request: Deferred[Any] = Deferred()
         self._requests[self._last_request] = request
-
-        def answered(result: Any, number: int = self._last_request) -> Any:
-            self._requests.pop(number, None)
-            return result
-
-        return request.addBoth(answered)
+        return request
 
     def _answer(self, action: Answer) -> None:
         request = self._requests.pop(action.request, None)
