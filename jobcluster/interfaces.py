@@ -101,7 +101,7 @@ class IRunner(Interface):
     What runs jobs at a node.
 
     It tells what happens by calling C{told} with the events L{jobcluster.core.events.RunsStarted},
-    C{RunsRefused}, C{RunsEnded} and C{RunsDropped}, never from inside a call of its own methods.
+    C{RunsRefused}, C{RunsEnded} and C{RunsDropped}, at once or later.
     """
 
     told: Callable[[RunnerEvent], None] = Attribute("set by the node before anything is started")

@@ -20,8 +20,8 @@ from jobcluster.core.values import Attempt, Job, Offer, OnNodeLoss, Outcome, Sta
 __all__ = ["NO_OFFER", "Act", "Life", "Occasion", "OriginJob", "life"]
 
 
-_WAITS = frozenset({"waiting", "offered"})
-_CANCELLING = frozenset({"cancelling", "revoking"})
+_WAITS: Final = frozenset({"waiting", "offered"})
+_CANCELLING: Final = frozenset({"cancelling", "revoking"})
 
 
 class Act(enum.Enum):
@@ -76,22 +76,34 @@ class Occasion:
     outcome: Outcome = _NO_OUTCOME
 
 
+Word = Callable[["Life"], tuple[Act, ...]]
+"""Something that happens to a job: a method of L{Life}."""
+
+
+def _state_of(row: Job) -> str:
+    """The state in which a job is taken up again."""
+    if row.cancelling:
+        return "cancelling" if row.bound is None else "revoking"
+    return "waiting" if row.bound is None else "bound"
+
+
 class OriginJob:
     """
     An unfinished job that its origin has in memory; what outlives a state of it is here.
     """
 
     __slots__ = (
+        "_life",
         "asked",
         "attempts",
         "due",
         "keeper",
-        "life",
         "node",
         "offer",
         "put",
         "row",
         "started",
+        "state",
         "windowed",
     )
 
@@ -120,12 +132,9 @@ class OriginJob:
         if row.bound is not None:
             incarnation, serial, self.node, _ = row.bound
             self.offer = (incarnation, serial)
-        if row.cancelling:
-            self.life: Life = life(self, _cancelling if row.bound is None else _revoking)
-        elif row.bound is not None:
-            self.life = life(self, _bound)
-        else:
-            self.life = life(self)
+        self.state = _state_of(row)
+        """The state's name."""
+        self._life = life(self, _states[self.state])
 
     @property
     def once(self) -> bool:
@@ -140,17 +149,27 @@ class OriginJob:
     @property
     def waits(self) -> bool:
         """Whether it waits to be placed."""
-        return self.life.describe() in _WAITS
+        return self.state in _WAITS
 
     @property
     def cancelling(self) -> bool:
         """Whether somebody wants it cancelled."""
-        return self.life.describe() in _CANCELLING
+        return self.state in _CANCELLING
 
-    @property
-    def state(self) -> str:
-        """The state's name, for people."""
-        return self.life.describe()
+    def hear(self, word: Word) -> tuple[Act, ...]:
+        """
+        Something happened to this job.
+
+        @param word: a method of L{Life}.
+        @return: what is to be done.  What the table does not have for this state changes nothing,
+            for it comes late or twice (rule 5).
+        """
+        row = _table[word].get(self.state)
+        if row is None:
+            return ()
+        acts: tuple[Act, ...] = getattr(self._life, word.__name__)()
+        self.state = row[0]
+        return acts
 
     def present(self, offer: Offer, node: str, keeper: str, started: int) -> None:
         """
@@ -215,122 +234,89 @@ class Life(Protocol):
     def parted(self) -> tuple[Act, ...]:
         """The connection to the balancer ended: who holds what is known no longer."""
 
-    def describe(self) -> str:
-        """The state's name."""
-
 
 _builder = TypeMachineBuilder(Life, OriginJob)
-_waiting = _builder.state("waiting")
-_offered = _builder.state("offered")
-_placed = _builder.state("placed")
-_running = _builder.state("running")
-_bound = _builder.state("bound")
-_cancelling = _builder.state("cancelling")
-_revoking = _builder.state("revoking")
-_over = _builder.state("over")
 
 _states = {
-    "waiting": _waiting,
-    "offered": _offered,
-    "placed": _placed,
-    "running": _running,
-    "bound": _bound,
-    "cancelling": _cancelling,
-    "revoking": _revoking,
-    "over": _over,
+    name: _builder.state(name)
+    for name in (
+        "waiting",
+        "offered",
+        "placed",
+        "running",
+        "bound",
+        "cancelling",
+        "revoking",
+        "over",
+    )
 }
 
-# (word, from: to, what to do); what is not in the table changes nothing and does nothing (rule 5).
-_Word = Callable[[Life], tuple[Act, ...]]
+# What it hears: from which state, to which, and what is to be done.
+_table: dict[Word, dict[str, tuple[str, tuple[Act, ...]]]] = {
+    Life.offered: {"waiting": ("offered", ())},
+    Life.placed: {"offered": ("placed", ())},
+    Life.reserved: {"offered": ("bound", (Act.BIND,))},
+    Life.started: {"offered": ("running", ()), "placed": ("running", ())},
+    Life.held: {
+        "waiting": ("placed", (Act.KEEP,)),
+        "offered": ("placed", (Act.KEEP,)),
+        "placed": ("placed", (Act.KEEP,)),
+        "running": ("placed", (Act.KEEP,)),
+        "bound": ("bound", (Act.DROP,)),
+        "cancelling": ("cancelling", (Act.CANCEL,)),
+        "revoking": ("revoking", (Act.DROP,)),
+        "over": ("over", (Act.DROP,)),
+    },
+    Life.held_bound: {
+        "waiting": ("waiting", (Act.DROP,)),
+        "offered": ("offered", (Act.DROP,)),
+        "bound": ("bound", (Act.KEEP,)),
+        "cancelling": ("cancelling", (Act.CANCEL,)),
+        "revoking": ("revoking", (Act.CANCEL,)),
+        "over": ("over", (Act.DROP,)),
+    },
+    Life.denied: {
+        "offered": ("waiting", (Act.OFFER,)),
+        "placed": ("waiting", (Act.OFFER,)),
+        "running": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
+        "bound": ("waiting", (Act.UNBIND, Act.OFFER)),
+        "cancelling": ("over", (Act.END_CANCELLED,)),
+        "revoking": ("over", (Act.END_CANCELLED,)),
+    },
+    Life.lost: {
+        "offered": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
+        "placed": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
+        "running": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
+        "bound": ("over", (Act.RECORD_LOSS, Act.END_LOST)),
+        "cancelling": ("over", (Act.RECORD_LOSS, Act.END_CANCELLED)),
+        "revoking": ("over", (Act.RECORD_LOSS, Act.END_LOST)),
+    },
+    Life.ended: {
+        "offered": ("over", (Act.END,)),
+        "placed": ("over", (Act.END,)),
+        "running": ("over", (Act.END,)),
+        "bound": ("over", (Act.END,)),
+        "cancelling": ("over", (Act.END,)),
+        "revoking": ("over", (Act.END,)),
+    },
+    Life.cancelled: {
+        "waiting": ("cancelling", (Act.WISH, Act.ASK)),
+        "offered": ("cancelling", (Act.WISH, Act.ASK)),
+        "placed": ("cancelling", (Act.WISH, Act.CANCEL)),
+        "running": ("cancelling", (Act.WISH, Act.CANCEL)),
+        "bound": ("revoking", (Act.WISH, Act.CANCEL)),
+    },
+    Life.cancelled_free: {"waiting": ("over", (Act.END_CANCELLED,))},
+    Life.condemned: {"waiting": ("over", (Act.END_QUARANTINED,))},
+    Life.parted: {
+        "offered": ("waiting", ()),
+        "placed": ("waiting", ()),
+        "running": ("waiting", ()),
+    },
+}
 
-_table: tuple[tuple[_Word, dict[str, tuple[str, tuple[Act, ...]]]], ...] = (
-    (Life.offered, {"waiting": ("offered", ())}),
-    (Life.placed, {"offered": ("placed", ())}),
-    (Life.reserved, {"offered": ("bound", (Act.BIND,))}),
-    (
-        Life.started,
-        {"offered": ("running", ()), "placed": ("running", ())},
-    ),
-    (
-        Life.held,
-        {
-            "waiting": ("placed", (Act.KEEP,)),
-            "offered": ("placed", (Act.KEEP,)),
-            "placed": ("placed", (Act.KEEP,)),
-            "running": ("placed", (Act.KEEP,)),
-            "bound": ("bound", (Act.DROP,)),
-            "cancelling": ("cancelling", (Act.CANCEL,)),
-            "revoking": ("revoking", (Act.DROP,)),
-            "over": ("over", (Act.DROP,)),
-        },
-    ),
-    (
-        Life.held_bound,
-        {
-            "waiting": ("waiting", (Act.DROP,)),
-            "offered": ("offered", (Act.DROP,)),
-            "bound": ("bound", (Act.KEEP,)),
-            "cancelling": ("cancelling", (Act.CANCEL,)),
-            "revoking": ("revoking", (Act.CANCEL,)),
-            "over": ("over", (Act.DROP,)),
-        },
-    ),
-    (
-        Life.denied,
-        {
-            "offered": ("waiting", (Act.OFFER,)),
-            "placed": ("waiting", (Act.OFFER,)),
-            "running": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
-            "bound": ("waiting", (Act.UNBIND, Act.OFFER)),
-            "cancelling": ("over", (Act.END_CANCELLED,)),
-            "revoking": ("over", (Act.END_CANCELLED,)),
-        },
-    ),
-    (
-        Life.lost,
-        {
-            "offered": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
-            "placed": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
-            "running": ("waiting", (Act.RECORD_LOSS, Act.OFFER)),
-            "bound": ("over", (Act.RECORD_LOSS, Act.END_LOST)),
-            "cancelling": ("over", (Act.RECORD_LOSS, Act.END_CANCELLED)),
-            "revoking": ("over", (Act.RECORD_LOSS, Act.END_LOST)),
-        },
-    ),
-    (
-        Life.ended,
-        {
-            "offered": ("over", (Act.END,)),
-            "placed": ("over", (Act.END,)),
-            "running": ("over", (Act.END,)),
-            "bound": ("over", (Act.END,)),
-            "cancelling": ("over", (Act.END,)),
-            "revoking": ("over", (Act.END,)),
-        },
-    ),
-    (
-        Life.cancelled,
-        {
-            "waiting": ("cancelling", (Act.WISH, Act.ASK)),
-            "offered": ("cancelling", (Act.WISH, Act.ASK)),
-            "placed": ("cancelling", (Act.WISH, Act.CANCEL)),
-            "running": ("cancelling", (Act.WISH, Act.CANCEL)),
-            "bound": ("revoking", (Act.WISH, Act.CANCEL)),
-        },
-    ),
-    (Life.cancelled_free, {"waiting": ("over", (Act.END_CANCELLED,))}),
-    (Life.condemned, {"waiting": ("over", (Act.END_QUARANTINED,))}),
-    (
-        Life.parted,
-        {"offered": ("waiting", ()), "placed": ("waiting", ()), "running": ("waiting", ())},
-    ),
-)
-
-for _word, _rows in _table:
-    for _name, _state in _states.items():
-        _target, _acts = _rows.get(_name, (_name, ()))
-        _state.upon(_word).to(_states[_target]).returns(_acts)
-for _name, _state in _states.items():
-    _state.upon(Life.describe).loop().returns(_name)
+for _word, _rows in _table.items():
+    for _name, (_target, _acts) in _rows.items():
+        _states[_name].upon(_word).to(_states[_target]).returns(_acts)
 
 life = _builder.build()

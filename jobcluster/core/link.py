@@ -18,7 +18,7 @@ class LinkRecord:
     What a node knows of its connection to the balancer.
     """
 
-    __slots__ = ("connection", "lease_until", "machine", "reason", "serial", "terms")
+    __slots__ = ("connection", "lease_until", "machine", "reason", "serial", "state", "terms")
 
     def __init__(self) -> None:
         """
@@ -33,6 +33,8 @@ class LinkRecord:
         """No offer is started later, in seconds of the boot-time clock."""
         self.reason = "no balancer has been reached yet"
         """Why this node is not joined, in words for people."""
+        self.state = "away"
+        """The state's name, which every transition sets."""
         self.machine: Link = link(self)
 
     def is_current(self, connection: int) -> bool:
@@ -70,9 +72,6 @@ class Link(Protocol):
     def disconnected(self) -> bool:
         """The connection ended; C{True}: this node was joined, or joining."""
 
-    def describe(self) -> str:
-        """The state's name, for people."""
-
 
 _builder = TypeMachineBuilder(Link, LinkRecord)
 _away = _builder.state("away")
@@ -86,6 +85,7 @@ def _join(_: Link, record: LinkRecord, connection: int, /) -> bool:
     record.connection = connection
     record.serial += 1
     record.reason = "the balancer has not answered yet"
+    record.state = "joining"
     return True
 
 
@@ -93,12 +93,14 @@ def _accept(_: Link, record: LinkRecord, terms: Terms, /) -> bool:
     """Take the balancer's terms."""
     record.terms = terms
     record.reason = ""
+    record.state = "joined"
     return True
 
 
 def _refuse(_: Link, record: LinkRecord, reason: str, /) -> bool:
     """Remember why, for the user."""
     record.reason = reason
+    record.state = "refused"
     return True
 
 
@@ -106,12 +108,14 @@ def _part(_: Link, record: LinkRecord) -> bool:
     """There is no balancer; why a join was refused is remembered until the next answer."""
     record.connection = None
     record.reason = "the balancer cannot be reached"
+    record.state = "away"
     return True
 
 
 def _part_refused(_: Link, record: LinkRecord) -> bool:
     """There is no balancer, and the last one has said why."""
     record.connection = None
+    record.state = "away"
     return False
 
 
@@ -126,12 +130,5 @@ for _state in (_joining, _joined):
     _state.upon(Link.disconnected).to(_away)(_part)
 _refused.upon(Link.disconnected).to(_away)(_part_refused)
 _away.upon(Link.disconnected).loop().returns(False)
-for _name, _state in (
-    ("away", _away),
-    ("joining", _joining),
-    ("joined", _joined),
-    ("refused", _refused),
-):
-    _state.upon(Link.describe).loop().returns(_name)
 
 link = _builder.build()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jobcluster.core.actions import Outcomes
-from jobcluster.core.jobs import NO_OFFER, Act, Occasion, OriginJob
+from jobcluster.core.jobs import NO_OFFER, Act, Life, Occasion, OriginJob
 from jobcluster.core.losses import CRASH_LIMIT, Losses
 from jobcluster.core.out import Out
 from jobcluster.core.records import BoundJob, EndedJob, Identity
@@ -98,7 +98,7 @@ class Lives:
     def _offer(self, job: OriginJob, occasion: Occasion, out: Out, now: Now) -> None:
         if job.crashes >= CRASH_LIMIT:
             occasion.cause = self.losses.blame(job)
-            self.live(job, job.life.condemned(), occasion, out, now)
+            self.live(job, job.hear(Life.condemned), occasion, out, now)
         elif self.joined:
             out.late.add("offered", self.make_offer(job))
             self._track(job)
@@ -112,7 +112,7 @@ class Lives:
         job.offer = (self._identity.incarnation, self._serial)
         fresh = not job.put
         job.put = True
-        job.life.offered()
+        job.hear(Life.offered)
         row = job.row
         return Offered(
             row.id,

@@ -154,7 +154,7 @@ class Node:
     @property
     def is_joined(self) -> bool:
         """Whether the balancer has accepted this node."""
-        return self._link.machine.describe() == "joined"
+        return self._link.state == "joined"
 
     @property
     def reason(self) -> str:
@@ -187,7 +187,7 @@ class Node:
             self._leave_when_idle(out)
         self._origin.fill(out)
         self._origin.tick(out, now)
-        state = self._link.machine.describe()
+        state = self._link.state
         if state == "joining":
             self._held_back.merge(out.early)
             self._held_back.merge(out.late)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from jobcluster.core.actions import Answer, LoadJobs
-from jobcluster.core.jobs import NO_OFFER, Occasion, OriginJob
+from jobcluster.core.jobs import NO_OFFER, Life, Occasion, OriginJob
 from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
 from jobcluster.core.records import Identity, Recovered
@@ -101,10 +101,10 @@ class Origin:
         if job is None:
             return "ended"
         if job.state == "waiting" and not job.put:
-            self._lives.live(job, job.life.cancelled_free(), Occasion(), out, now)
+            self._lives.live(job, job.hear(Life.cancelled_free), Occasion(), out, now)
             return "cancelled"
         told = Occasion(job.offer or NO_OFFER)
-        self._lives.live(job, job.life.cancelled(), told, out, now)
+        self._lives.live(job, job.hear(Life.cancelled), told, out, now)
         return "cancelling"
 
     # -- from the store ----------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class Origin:
             if job.row.bound is None:
                 self._lives.losses.leave_open(job)
                 job.absent()
-            self._lives.live(job, job.life.parted(), Occasion(), out, now)
+            self._lives.live(job, job.hear(Life.parted), Occasion(), out, now)
 
     def placed(self, rows: Iterable[Placed], out: Out, now: Now) -> None:
         """
@@ -195,7 +195,7 @@ class Origin:
                 continue
             self._lives.losses.record_open(job, out, now)
             job.present(offer, row.node, row.keeper, 0)
-            acts = job.life.reserved() if job.once else job.life.placed()
+            acts = job.hear(Life.reserved) if job.once else job.hear(Life.placed)
             self._lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
 
     def started(self, rows: Iterable[StartedBy], out: Out, now: Now) -> None:
@@ -212,7 +212,7 @@ class Origin:
     def _started(self, job: OriginJob, at: int, out: Out, now: Now) -> None:
         job.started = at
         self._lives.losses.started(job, now)
-        self._lives.live(job, job.life.started(), Occasion(), out, now)
+        self._lives.live(job, job.hear(Life.started), Occasion(), out, now)
 
     def held(self, rows: Iterable[HeldBy], out: Out, now: Now) -> None:
         """
@@ -239,7 +239,7 @@ class Origin:
         bound = job.row.bound is not None
         if not bound:
             self._present(job, offer, row.node, row.keeper, row.started)
-        acts = job.life.held_bound() if bound else job.life.held()
+        acts = job.hear(Life.held_bound) if bound else job.hear(Life.held)
         self._lives.live(job, acts, told, out, now)
         if row.state == "running":
             self._started(job, row.started, out, now)
@@ -269,7 +269,7 @@ class Origin:
                 self.old_news += 1
                 continue
             told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
-            acts = job.life.lost() if row.gone else job.life.denied()
+            acts = job.hear(Life.lost) if row.gone else job.hear(Life.denied)
             self._lives.live(job, acts, told, out, now)
 
     def lost(self, rows: Iterable[LostBy], out: Out, now: Now) -> None:
@@ -291,7 +291,7 @@ class Origin:
             self.old_news += 1
         elif self._is_answer(job, offer):
             told.at = row.started or job.started
-            self._lives.live(job, job.life.lost(), told, out, now)
+            self._lives.live(job, job.hear(Life.lost), told, out, now)
         else:
             self.old_news += 1
             self._lives.record_loss(job, told, out, now)
@@ -328,10 +328,10 @@ class Origin:
             told.cause = row.outcome.detail
             told.node, told.keeper = row.outcome.node, job.keeper
             told.at = row.outcome.started or job.started
-            self._lives.live(job, job.life.lost(), told, out, now)
+            self._lives.live(job, job.hear(Life.lost), told, out, now)
             self._lives.say("acknowledge", told, out)
         else:
-            self._lives.live(job, job.life.ended(), told, out, now)
+            self._lives.live(job, job.hear(Life.ended), told, out, now)
             self._lives.say("acknowledge", told, out)
 
     # -- what this node itself runs ----------------------------------------------------------------

@@ -25,8 +25,6 @@ from jobcluster.interfaces import IRunner
 
 __all__ = ["SleepRunner"]
 
-_Word = Callable[[], None]
-
 
 @implementer(IRunner)
 class SleepRunner:
@@ -52,8 +50,6 @@ class SleepRunner:
         self._runs: dict[Ref, tuple[Run, int]] = {}
         self._heap: list[tuple[float, Ref]] = []
         self._timer: IDelayedCall | None = None
-        self._events: list[RunnerEvent] = []
-        self._telling: IDelayedCall | None = None
         self._closed = False
 
     def inventory(self) -> Deferred[tuple[str, tuple[Adopted, ...]]]:
@@ -87,13 +83,13 @@ class SleepRunner:
             if not run.adopted:
                 started.append(run.ref)
         if started:
-            self._tell(RunsStarted(tuple(started), at))
+            self.told(RunsStarted(tuple(started), at))
         if refused:
-            self._tell(RunsRefused(tuple(refused)))
+            self.told(RunsRefused(tuple(refused)))
         if unknown:
             outcome = Outcome(Status.FAILED, None, "this node runs no jobs of that kind", at, at)
-            self._tell(RunsEnded(tuple(RunEnded(ref, outcome) for ref in unknown)))
-        self._schedule()
+            self.told(RunsEnded(tuple(RunEnded(ref, outcome) for ref in unknown)))
+        self._end_what_is_due()
 
     def stop(self, refs: Sequence[Ref]) -> None:
         """
@@ -106,7 +102,7 @@ class SleepRunner:
             if found is not None:
                 ended.append(RunEnded(ref, Outcome(Status.CANCELLED, started=found[1], ended=at)))
         if ended:
-            self._tell(RunsEnded(tuple(ended)))
+            self.told(RunsEnded(tuple(ended)))
 
     def drop(self, refs: Sequence[Ref]) -> None:
         """
@@ -114,7 +110,7 @@ class SleepRunner:
         """
         dropped = tuple(ref for ref in refs if self._runs.pop(ref, None) is not None)
         if dropped:
-            self._tell(RunsDropped(dropped))
+            self.told(RunsDropped(dropped))
 
     def close(self) -> None:
         """
@@ -122,23 +118,10 @@ class SleepRunner:
         """
         self._closed = True
         self._runs.clear()
-        for timer in (self._timer, self._telling):
-            if timer is not None and timer.active():
-                timer.cancel()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
     # -- inside ------------------------------------------------------------------------------------
-
-    def _tell(self, event: RunnerEvent) -> None:
-        self._events.append(event)
-        if self._telling is None and not self._closed:
-            self._telling = self._clock.callLater(0, self._tell_all)
-
-    def _tell_all(self) -> None:
-        self._telling = None
-        events, self._events = self._events, []
-        for event in events:
-            if not self._closed:
-                self.told(event)
 
     def _schedule(self) -> None:
         while self._heap and self._heap[0][1] not in self._runs:
@@ -150,9 +133,9 @@ class SleepRunner:
             if self._timer.getTime() <= self._clock.seconds() + wait:
                 return
             self._timer.cancel()
-        self._timer = self._clock.callLater(wait, self._wake)
+        self._timer = self._clock.callLater(wait, self._end_what_is_due)
 
-    def _wake(self) -> None:
+    def _end_what_is_due(self) -> None:
         now = self._clocks()
         ended = []
         while self._heap and self._heap[0][0] <= now.boot:
@@ -160,9 +143,8 @@ class SleepRunner:
             found = self._runs.pop(ref, None)
             if found is not None:
                 ended.append(RunEnded(ref, self._slept(*found, now)))
-        # Those who were told to start are told of first.
         if ended:
-            self._tell(RunsEnded(tuple(ended)))
+            self.told(RunsEnded(tuple(ended)))
         self._schedule()
 
     @staticmethod
