@@ -8,7 +8,7 @@ disk, and holds nothing that it does not say in its inventory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from jobcluster.core.actions import DropRuns, StopRuns
@@ -67,6 +67,8 @@ class Executor:
         self._own = own
         self._queue: deque[Execution] = deque()
         self._busy = 0
+        self._unacknowledged: dict[Ref, Execution] = {}
+        """Those that ended, the one that was told longest ago first."""
         self.executions: dict[Ref, Execution] = {}
         self.draining = False
         self.stopping = False
@@ -270,7 +272,7 @@ class Executor:
         """
         Tell every outcome that nobody has acknowledged: the join was accepted.
         """
-        for execution in list(self.executions.values()):
+        for execution in list(self._unacknowledged.values()):
             if execution.outcome is not None:
                 self._tell(execution, execution.outcome, out, now)
 
@@ -286,10 +288,9 @@ class Executor:
         """
         In how many seconds L{tick} has something to do.
         """
-        told = min(
-            (e.told for e in self.executions.values() if e.outcome is not None), default=None
-        )
-        return None if told is None else max(0.0, told + self.retell - now.mono)
+        for execution in self._unacknowledged.values():
+            return max(0.0, execution.told + self.retell - now.mono)
+        return None
 
     def stop(self, out: Out) -> None:
         """
@@ -311,6 +312,11 @@ class Executor:
     def busy(self) -> int:
         """How many offers are handed to the runner or run."""
         return self._busy
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many outcomes are not on their origins' disks, as far as is known."""
+        return len(self._unacknowledged)
 
     @property
     def waiting(self) -> int:
@@ -354,6 +360,8 @@ class Executor:
 
     def _tell(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
         execution.told = now.mono
+        self._unacknowledged.pop(execution.ref, None)
+        self._unacknowledged[execution.ref] = execution
         if not execution.own:
             out.early.add("finished", Finished(*execution.ref, execution.job, outcome))
             return
@@ -365,14 +373,13 @@ class Executor:
 
         self._own.own_ended(Ended(execution.job, *execution.offer, outcome), done, out, now)
 
-    def _overdue(self, now: Now) -> Iterator[Execution]:
-        told = 0
-        for execution in list(self.executions.values()):
-            if execution.outcome is not None and execution.told + self.retell <= now.mono:
-                yield execution
-                told += 1
-                if told == _RETOLD_AT_ONCE:
-                    return
+    def _overdue(self, now: Now) -> list[Execution]:
+        overdue: list[Execution] = []
+        for execution in self._unacknowledged.values():
+            if execution.told + self.retell > now.mono or len(overdue) == _RETOLD_AT_ONCE:
+                break
+            overdue.append(execution)
+        return overdue
 
     def _gone(self, execution: Execution, out: Out) -> None:
         out.late.add("gone", Named(*execution.ref))
@@ -380,5 +387,6 @@ class Executor:
 
     def _forget(self, execution: Execution, out: Out) -> None:
         self.executions.pop(execution.ref, None)
+        self._unacknowledged.pop(execution.ref, None)
         if execution.recorded:
             out.cleared(execution.ref)

@@ -39,6 +39,8 @@ class Lives:
         """By their ids."""
         self.joined = False
         """Whether there is a balancer to speak to."""
+        self.stopping = False
+        """Whether this node is about to end, so that its jobs wait for it."""
         self._acts: dict[Act, Callable[[OriginJob, Occasion, Out, Now], None]] = {
             Act.OFFER: self._offer,
             Act.RECORD_LOSS: self.record_loss,
@@ -99,7 +101,7 @@ class Lives:
         if job.crashes >= CRASH_LIMIT:
             occasion.cause = self.losses.blame(job)
             self.live(job, job.hear(Life.condemned), occasion, out, now)
-        elif self.joined:
+        elif self.joined and not self.stopping:
             out.late.add("offered", self.make_offer(job))
             self._track(job)
 

@@ -53,6 +53,9 @@ from jobcluster.core.words import JoinPart, Load
 
 __all__ = ["Node", "NodeSettings"]
 
+_LAST_WORDS: Final = 1.0
+"""Seconds for which a node that stops waits for the acknowledgement of its outcomes."""
+
 _WINDOW: Final = 4000
 """The most offers in a window before the balancer has said so (part 3: a few thousand)."""
 
@@ -102,6 +105,8 @@ class Node:
         self._held_back = Words()
         """What is to be said when the join that is under way is accepted."""
         self._stop: StopRequested | None = None
+        self._stop_by = 0.0
+        """While stopping: when to end at the latest, in seconds of the monotonic clock."""
         self._started_at = now
         self._reactions: dict[type, Callable[[Any, Out, Now], None]] = {
             Ticked: self._ticked,
@@ -148,6 +153,8 @@ class Node:
         due = [self._origin.wake(now)]
         if self.is_joined:
             due.append(self._executor.wake(now))
+        if self._stop is not None and not self._executor.busy:
+            due.append(self._stop_by - now.mono)
         times = [seconds for seconds in due if seconds is not None]
         return max(0.0, min(times)) if times else None
 
@@ -184,7 +191,7 @@ class Node:
 
     def _finish(self, out: Out, now: Now) -> list[NodeAction]:
         if self._stop is not None:
-            self._leave_when_idle(out)
+            self._leave_when_idle(out, now)
         self._origin.fill(out)
         self._origin.tick(out, now)
         state = self._link.state
@@ -214,10 +221,12 @@ class Node:
         self._say_load(out)
         out.after(Answer(event.request, ()))
 
-    def _stop_requested(self, event: StopRequested, out: Out, _: Now) -> None:
+    def _stop_requested(self, event: StopRequested, out: Out, now: Now) -> None:
         if self._stop is None:
             self._stop = event
+            self._stop_by = now.mono + (_LAST_WORDS if self.is_joined else 0.0)
             self._say_load(out)
+            self._origin.stop()
             if not event.keep:
                 self._executor.stop(out)
 
@@ -225,10 +234,14 @@ class Node:
         """Have something said, for the load goes with it."""
         out.late.touch()
 
-    def _leave_when_idle(self, out: Out) -> None:
-        """End when nothing runs any more, or at once if what runs is to go on."""
-        stop = self._stop
-        if stop is None or (self._executor.busy and not stop.keep):
+    def _leave_when_idle(self, out: Out, now: Now) -> None:
+        """
+        End when nothing runs any more and the origins know; at once if what runs is to go on.
+        """
+        stop, executor = self._stop, self._executor
+        if stop is None or (executor.busy and not stop.keep):
+            return
+        if executor.unacknowledged and not stop.keep and now.mono < self._stop_by:
             return
         self._stop = None
         self._executor.stopping = True

@@ -163,7 +163,7 @@ class Origin:
         offers, questions = [], []
         for job in self.jobs.values():
             state = job.state
-            if state == "waiting":
+            if state == "waiting" and not self._lives.stopping:
                 offers.append(self._lives.make_offer(job))
             elif job.cancelling or state == "bound":
                 questions.append(self._lives.question(job))
@@ -369,6 +369,12 @@ class Origin:
         """
         job = self.jobs.get(id_)
         return None if job is None or job.offer != offer else job.row.payload
+
+    def stop(self) -> None:
+        """
+        Offer nothing any more: the jobs wait for this node.
+        """
+        self._lives.stopping = True
 
     # -- time --------------------------------------------------------------------------------------
 
