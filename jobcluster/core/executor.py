@@ -390,3 +390,6 @@ class Executor:
         self._unacknowledged.pop(execution.ref, None)
         if execution.recorded:
             out.cleared(execution.ref)
+        if execution.state == RunState.ENDED and execution.kind != SLEEP:
+            # Its outcome outlives this process, and so does what keeps it.
+            out.forget(execution.ref)

@@ -74,6 +74,8 @@ class Occasion:
     cause: str = ""
     """Why it was lost."""
     outcome: Outcome = _NO_OUTCOME
+    instead: int = 0
+    """Serial of the waiting offer that is void now, 0 if there is none."""
 
 
 Word = Callable[["Life"], tuple[Act, ...]]

@@ -11,10 +11,11 @@ from jobcluster.core.actions import Outcomes
 from jobcluster.core.jobs import NO_OFFER, Act, Life, Occasion, OriginJob
 from jobcluster.core.losses import CRASH_LIMIT, Losses
 from jobcluster.core.out import Out
+from jobcluster.core.reads import Reads
 from jobcluster.core.records import BoundJob, EndedJob, Identity
 from jobcluster.core.values import Job, Now, Outcome, Status
 from jobcluster.core.window import Window
-from jobcluster.core.words import Offered, Question, Told
+from jobcluster.core.words import Kept, Offered, Question, Told
 
 __all__ = ["Lives"]
 
@@ -35,6 +36,7 @@ class Lives:
         self._serial = 0
         self.window = window
         self.losses = Losses()
+        self.reads = Reads()
         self.jobs: dict[int, OriginJob] = {}
         """By their ids."""
         self.joined = False
@@ -46,7 +48,7 @@ class Lives:
             Act.RECORD_LOSS: self.record_loss,
             Act.BIND: self._bind,
             Act.UNBIND: self._unbind,
-            Act.KEEP: self._answer("keep"),
+            Act.KEEP: self._keep,
             Act.CANCEL: self._answer("cancel"),
             Act.DROP: self._answer("drop"),
             Act.WISH: self._wish,
@@ -89,6 +91,7 @@ class Lives:
         self._track(job)
         if job.state == "over":
             self.jobs.pop(job.row.id, None)
+            self.reads.ended(job.row.id)
 
     def put_forward(self, job: OriginJob, out: Out, now: Now) -> None:
         """
@@ -147,6 +150,10 @@ class Lives:
         job.row = job.row._replace(bound=None)
         out.unbound(job.row.id)
 
+    def _keep(self, job: OriginJob, occasion: Occasion, out: Out, __: Now) -> None:
+        if self.joined:
+            out.late.add("keep", Kept(job.row.id, *occasion.offer, occasion.instead))
+
     def _answer(self, word: str) -> Callable[[OriginJob, Occasion, Out, Now], None]:
         def act(_: OriginJob, occasion: Occasion, out: Out, __: Now) -> None:
             self.say(word, occasion, out)
@@ -155,7 +162,7 @@ class Lives:
 
     def say(self, word: str, occasion: Occasion, out: Out) -> None:
         """
-        Tell the balancer C{keep}, C{cancel}, C{drop}, C{acknowledge} or C{bound} of an offer.
+        Tell the balancer C{cancel}, C{drop}, C{acknowledge} or C{bound} of an offer.
         """
         if self.joined:
             out.late.add(word, Told(occasion.job, *occasion.offer))

@@ -13,7 +13,7 @@ from jobcluster.core.jobs import NO_OFFER, Life, Occasion, OriginJob
 from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
 from jobcluster.core.records import Identity, Recovered
-from jobcluster.core.values import Cause, Job, Now, Offer, Spec, Status, mint_job_id
+from jobcluster.core.values import Cause, Job, Now, Offer, RunState, Spec, Status, mint_job_id
 from jobcluster.core.window import Window
 from jobcluster.core.words import (
     Ended,
@@ -113,12 +113,9 @@ class Origin:
         """
         Jobs that somebody spoke of are in memory, or have ended.
         """
-        fresh = []
-        for row in found:
-            if row.id not in self.jobs:
-                self.window.found(row)
-                fresh.append(self._lives.remember(row, put=row.id <= self._old_jobs))
+        fresh = self._take_up(found)
         for id_ in wanted:
+            self._lives.reads.done("job", id_)
             for word in self._pending.pop(id_, ()):
                 word(out, now)
         for job in fresh:
@@ -129,17 +126,26 @@ class Origin:
         More of the jobs that wait in the store.
         """
         self.window.loaded(requires, jobs)
-        for row in jobs:
-            if row.id not in self.jobs:
+        fresh = self._take_up(jobs)
+        self._lives.reads.done("page", requires)
+        for job in fresh:
+            self._lives.put_forward(job, out, now)
+
+    def _take_up(self, rows: Iterable[Job]) -> list[OriginJob]:
+        """Take jobs into memory that are not there, nor have ended since the store was asked."""
+        fresh = []
+        for row in rows:
+            if row.id not in self.jobs and not self._lives.reads.is_stale(row.id):
                 self.window.found(row)
-                job = self._lives.remember(row, put=row.id <= self._old_jobs)
-                self._lives.put_forward(job, out, now)
+                fresh.append(self._lives.remember(row, put=row.id <= self._old_jobs))
+        return fresh
 
     def fill(self, out: Out) -> None:
         """
         Read on where a window has room.
         """
         for page in self.window.loads():
+            self._lives.reads.asked("page", page.requires)
             out.after(page)
 
     def _when_in_memory(
@@ -152,6 +158,7 @@ class Origin:
             self._pending[id_].append(word)
         else:
             self._pending[id_] = [word]
+            self._lives.reads.asked("job", id_)
             out.after(LoadJobs((id_,)))
 
     # -- from the balancer -------------------------------------------------------------------------
@@ -191,7 +198,10 @@ class Origin:
             job = self.jobs.get(row.job)
             offer = (row.incarnation, row.serial)
             if job is None or job.offer != offer or job.state != "offered":
+                # It has another offer by now, or none: but this one is held all the same.
                 self.old_news += 1
+                held = HeldBy(row.job, *offer, row.node, row.keeper, RunState.WAITING, 0)
+                self.held((held,), out, now)
                 continue
             self._lives.losses.record_open(job, out, now)
             job.present(offer, row.node, row.keeper, 0)
@@ -237,6 +247,8 @@ class Origin:
             self._lives.say("drop", Occasion(job.offer, job=job.row.id), out)
             self._lives.losses.leave_open(job)
         bound = job.row.bound is not None
+        if job.state == "offered" and job.offer is not None:
+            told.instead = job.offer[1]
         if not bound:
             self._present(job, offer, row.node, row.keeper, row.started)
         acts = job.hear(Life.held_bound) if bound else job.hear(Life.held)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, Final
 
-from jobcluster.core.actions import NodeAction, Persist, Run, SendReport, StartRuns
+from jobcluster.core.actions import DropRuns, NodeAction, Persist, Run, SendReport, StartRuns
 from jobcluster.core.records import (
     AttemptsRecorded,
     Bound,
@@ -100,7 +100,17 @@ class Out:
     The answer to one event.
     """
 
-    __slots__ = ("_after", "_before", "_changes", "_draining", "early", "late", "runs", "runs_late")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_changes",
+        "_draining",
+        "_forgotten",
+        "early",
+        "late",
+        "runs",
+        "runs_late",
+    )
 
     def __init__(self) -> None:
         """
@@ -115,6 +125,7 @@ class Out:
         self._draining: bool | None = None
         self._before: list[NodeAction] = []
         self._after: list[NodeAction] = []
+        self._forgotten: list[Ref] = []
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -191,6 +202,12 @@ class Out:
         """
         self._after.append(action)
 
+    def forget(self, ref: Ref) -> None:
+        """
+        Have the runner forget an outcome when this event's changes are committed.
+        """
+        self._forgotten.append(ref)
+
     def actions(self, connection: int | None, load: Load) -> list[NodeAction]:
         """
         Everything in order.
@@ -212,6 +229,8 @@ class Out:
         if self.late and connection is not None:
             actions.append(SendReport(connection, self.late.report(load)))
         actions.extend(self._after)
+        if self._forgotten:
+            actions.append(DropRuns(tuple(self._forgotten)))
         return actions
 
     def _all_changes(self) -> tuple[Change, ...]:

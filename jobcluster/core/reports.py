@@ -17,6 +17,7 @@ from jobcluster.core.words import (
     Bind,
     Ended,
     Finished,
+    Kept,
     Named,
     Offered,
     Question,
@@ -109,7 +110,7 @@ def withdrawn(books: Books, book: OwnerBook, rows: Sequence[Question]) -> None:
         books.ask(entry, row)
 
 
-def _answered(books: Books, book: OwnerBook, row: Told) -> Holding | None:
+def _answered(books: Books, book: OwnerBook, row: Told | Kept) -> Holding | None:
     """The offer that an origin speaks of, if anybody holds it; it is not to be asked of again."""
     holding = books.holding(book.owner, row.job, row.offer)
     if holding is None:
@@ -119,24 +120,19 @@ def _answered(books: Books, book: OwnerBook, row: Told) -> Holding | None:
     return holding
 
 
-def _replace(books: Books, holding: Holding) -> None:
-    """A kept offer replaces the one that still waits (rule 2), and answers the question."""
-    books.forget_question(holding.entry)
-    waiting = holding.entry.waiting
-    if waiting is not None:
-        holding.entry.waiting = None
-        if waiting.queued:
-            books.ready.remove(waiting)
-
-
-def keep(books: Books, book: OwnerBook, rows: Sequence[Told]) -> None:
+def keep(books: Books, book: OwnerBook, rows: Sequence[Kept]) -> None:
     """
-    Offers that are to go on.
+    Offers that are to go on; the one that still waits is void (rule 2), and a question answered.
     """
     for row in rows:
-        holding = _answered(books, book, row)
-        if holding is not None:
-            _replace(books, holding)
+        entry = book.entries.get(row.job)
+        waiting = None if entry is None else entry.waiting
+        if entry is not None and waiting is not None and waiting.row.serial <= row.instead:
+            entry.waiting = None
+            if waiting.queued:
+                books.ready.remove(waiting)
+        if _answered(books, book, row) is not None and entry is not None:
+            books.forget_question(entry)
 
 
 def cancel(books: Books, book: OwnerBook, rows: Sequence[Told]) -> None:
@@ -146,7 +142,7 @@ def cancel(books: Books, book: OwnerBook, rows: Sequence[Told]) -> None:
     for row in rows:
         holding = _answered(books, book, row)
         if holding is not None:
-            _replace(books, holding)
+            books.forget_question(holding.entry)
             books.tell_executor(holding, "cancel")
 
 

@@ -20,6 +20,7 @@ _Key = tuple[int, int]
 """(-priority, id): sorts the best job first."""
 
 _FIRST: Final[_Key] = (-(1 << 62), 0)
+_LAST: Final[_Key] = (1 << 62, 0)
 
 
 def key_of(job: Job) -> _Key:
@@ -34,7 +35,18 @@ class LaneWindow:
     The window of one set of requirements.
     """
 
-    __slots__ = ("asked", "beyond", "bytes", "cursor", "inside", "loading", "requires", "rewound")
+    __slots__ = (
+        "asked",
+        "asked_after",
+        "beyond",
+        "bytes",
+        "cursor",
+        "floor",
+        "inside",
+        "loading",
+        "requires",
+        "rewound",
+    )
 
     def __init__(self, requires: str, beyond: int) -> None:
         """
@@ -56,6 +68,10 @@ class LaneWindow:
         self.loading = False
         self.asked = 0
         """While loading: what was beyond when that was asked for."""
+        self.asked_after: _Key = _FIRST
+        """While loading: where the cursor was then."""
+        self.floor: _Key = _LAST
+        """While loading: the cursor may not pass this, for what came meanwhile is behind it."""
 
     def admits(self, job: Job, limit: int) -> bool:
         """
@@ -67,8 +83,10 @@ class LaneWindow:
             self.cursor = max(self.cursor, key)
             return True
         self.beyond += 1
-        if key <= self.cursor:
-            self.cursor = (key[0], key[1] - 1)
+        before = (key[0], key[1] - 1)
+        self.floor = min(self.floor, before)
+        if before < self.cursor:
+            self.cursor = before
             self.rewound = True
         return False
 
@@ -141,7 +159,7 @@ class Window:
             room = lane.room(self.limit)
             if room:
                 lane.loading = True
-                lane.asked = lane.beyond
+                lane.asked, lane.asked_after, lane.floor = lane.beyond, lane.cursor, _LAST
                 # What is in memory already is read again, and passed over.
                 limit = room + lane.inside if lane.rewound else room
                 after = (-lane.cursor[0], lane.cursor[1])
@@ -154,11 +172,17 @@ class Window:
         """
         lane = self.lane(requires)
         lane.loading = False
-        if jobs:
-            lane.cursor = max(lane.cursor, key_of(jobs[-1]))
-        else:
+        if not jobs:
             # What was counted by then is in memory already; what came since may not be committed.
             lane.beyond = max(0, lane.beyond - lane.asked)
+        if lane.cursor != lane.asked_after:
+            # Better jobs came meanwhile, so that the cursor was moved back.
+            return
+        if jobs:
+            last = key_of(jobs[-1])
+            lane.cursor = min(last, lane.floor)
+            lane.rewound = lane.rewound or lane.floor < last
+        else:
             lane.rewound = False
 
     def found(self, job: Job) -> None:

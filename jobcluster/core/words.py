@@ -21,6 +21,7 @@ __all__ = [
     "Finished",
     "HeldBy",
     "JoinPart",
+    "Kept",
     "Load",
     "LostBy",
     "Named",
@@ -51,11 +52,26 @@ class Named(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An offer of the origin at this connection's end: keep, cancel, drop, acknowledge."""
+    """An offer of the origin at this connection's end: cancel, drop, acknowledge."""
 
     job: int
     incarnation: int
     serial: int
+
+    @property
+    def offer(self) -> Offer:
+        """The offer alone."""
+        return (self.incarnation, self.serial)
+
+
+class Kept(NamedTuple):
+    """An offer that is to go on, in place of the one that waits."""
+
+    job: int
+    incarnation: int
+    serial: int
+    instead: int
+    """Serial of the offer, of the origin's present incarnation, that is void now; 0 if none is."""
 
     @property
     def offer(self) -> Offer:
@@ -189,7 +205,7 @@ class Report:
     refused: tuple[Named, ...] = ()
     finished: tuple[Finished, ...] = ()
     gone: tuple[Named, ...] = ()
-    keep: tuple[Told, ...] = ()
+    keep: tuple[Kept, ...] = ()
     cancel: tuple[Told, ...] = ()
     drop: tuple[Told, ...] = ()
     acknowledge: tuple[Told, ...] = ()
