@@ -26,6 +26,7 @@ __all__ = [
     "StoreFailedError",
     "StoreFullError",
     "StoreTooNewError",
+    "SupersededError",
     "UnknownTicketError",
     "UserError",
     "VersionMismatchError",
@@ -90,6 +91,10 @@ class NotJoinedError(PeerError):
 
 class RefusedError(PeerError):
     """The balancer refused this node."""
+
+
+class SupersededError(RefusedError):
+    """A newer process with the same state directory has joined: give each its own (--state)."""
 
 
 class VersionMismatchError(PeerError):

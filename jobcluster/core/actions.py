@@ -31,6 +31,7 @@ __all__ = [
     "Outcomes",
     "Persist",
     "Probe",
+    "Rebuild",
     "Refuse",
     "Run",
     "SendDispatch",
@@ -134,6 +135,11 @@ class Leave:
 
 
 @attrs.frozen
+class Rebuild:
+    """Begin anew from the store, with a new incarnation, before the next join."""
+
+
+@attrs.frozen
 class Stopped:
     """The node has nothing more to say: the process may end."""
 
@@ -212,6 +218,7 @@ NodeAction = (
     | SendJoin
     | SendReport
     | Leave
+    | Rebuild
     | Stopped
     | StartRuns
     | StopRuns
@@ -239,6 +246,8 @@ class Refuse:
     connection: int
     serial: int
     reason: str
+    superseded: bool = False
+    """A newer process with the same store has joined before."""
 
 
 @attrs.frozen

@@ -231,7 +231,8 @@ class Cluster:
         reason = verdict.value.format(name=part.name)
         self._joins.pop(connection, None)
         self._under_way.ended(part.name)
-        self._out.append(Refuse(connection, part.serial, reason))
+        superseded = verdict is Verdict.SUPERSEDED
+        self._out.append(Refuse(connection, part.serial, reason, superseded))
         self._out.append(Note("warn", "refused a node", {"node": part.name, "reason": reason}))
         if verdict is not Verdict.OLD:
             self._refused.pop(part.name, None)

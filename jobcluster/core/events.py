@@ -179,6 +179,8 @@ class JoinRefused:
     connection: int
     serial: int
     reason: str
+    superseded: bool = False
+    """A newer process with the same store has joined before."""
 
 
 @attrs.frozen

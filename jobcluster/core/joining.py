@@ -101,6 +101,11 @@ class Verdict(enum.Enum):
         "a node with the state directory of {name} is in the cluster already: was the directory"
         " copied? give each node a directory of its own (--state)"
     )
+    SUPERSEDED = (
+        "a newer process with the state directory of {name} has joined: was the directory copied?"
+        " give each node a directory of its own (--state)"
+    )
+    """This process may try again with a new incarnation, for the newer one may be gone."""
     OLD = "a newer join of {name} was accepted already"
     FULL = "the cluster has all the nodes that MAX_NUM_NODES allows: set it higher at the balancer"
 
@@ -125,9 +130,9 @@ def _compare(node: NodeRecord, part: JoinPart) -> Verdict:
     """Whether this is a newer word of the same node."""
     incarnation, random = node.identity
     if part.incarnation < incarnation:
-        return Verdict.CLONE
+        return Verdict.SUPERSEDED
     if part.incarnation == incarnation:
         if part.random != random:
-            return Verdict.CLONE
+            return Verdict.SUPERSEDED
         return Verdict.WELCOME if part.serial > node.serial else Verdict.OLD
     return Verdict.PROBE if node.connection is not None else Verdict.WELCOME

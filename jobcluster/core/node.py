@@ -19,6 +19,7 @@ from jobcluster.core.actions import (
     Leave,
     NodeAction,
     Note,
+    Rebuild,
     SendJoin,
     Stopped,
 )
@@ -334,6 +335,10 @@ class Node:
         if link.machine.refused(event.reason):
             out.before(Note("warn", "the balancer refused this node", {"reason": event.reason}))
             out.before(CloseConnection(event.connection, event.reason))
+            if event.superseded:
+                # The newer process may be gone for good: with a greater number this one is heard,
+                # and whether the other is alive is asked of it.
+                out.after(Rebuild())
 
     def _report_answered(self, event: ReportAnswered, out: Out, _: Now) -> None:
         if self._link.is_current(event.connection):

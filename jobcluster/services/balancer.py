@@ -37,7 +37,7 @@ from jobcluster.core.events import (
 from jobcluster.core.values import Terms
 from jobcluster.core.views import Ask, Reply
 from jobcluster.core.words import Dispatch, JoinPart, Report
-from jobcluster.errors import NodeAwayError, PeerError, RefusedError
+from jobcluster.errors import NodeAwayError, PeerError, RefusedError, SupersededError
 from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.wire.balancer_peer import BalancerPeer
@@ -96,7 +96,7 @@ class BalancerService(Service):
         self._peers: dict[int, BalancerPeer] = {}
         self._connections: dict[BalancerPeer, int] = {}
         self._joins: dict[int, Deferred[Terms | None]] = {}
-        self._refusals: dict[int, str] = {}
+        self._refusals: dict[int, RefusedError] = {}
         self._last = 0
         self._timer: IDelayedCall | None = None
         self._round: IDelayedCall | None = None
@@ -163,7 +163,7 @@ class BalancerService(Service):
         self._handle(JoinReceived(connection, part))
         refusal = self._refusals.get(connection)
         if refusal is not None and self._joins.pop(connection, None) is not None:
-            return fail(RefusedError(refusal))
+            return fail(refusal)
         if not part.last and self._joins.get(connection) is joined:
             del self._joins[connection]
             return succeed(None)
@@ -237,10 +237,11 @@ class BalancerService(Service):
             joined.callback(action.terms)
 
     def _refuse(self, action: Refuse) -> None:
-        self._refusals[action.connection] = action.reason
+        error = SupersededError if action.superseded else RefusedError
+        self._refusals[action.connection] = error(action.reason)
         joined = self._joins.pop(action.connection, None)
         if joined is not None:
-            joined.errback(RefusedError(action.reason))
+            joined.errback(error(action.reason))
 
     def _close(self, action: CloseConnection) -> None:
         peer = self._peers.get(action.connection)

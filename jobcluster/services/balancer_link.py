@@ -35,7 +35,7 @@ from jobcluster.core.events import (
 from jobcluster.core.values import Terms
 from jobcluster.core.views import Ask, Reply
 from jobcluster.core.words import Dispatch, JoinPart, Report
-from jobcluster.errors import BalancerAwayError, RefusedError, VersionMismatchError
+from jobcluster.errors import BalancerAwayError, RefusedError, SupersededError, VersionMismatchError
 from jobcluster.services.clocks import Clocks
 from jobcluster.wire.node_peer import NodePeer
 
@@ -187,7 +187,9 @@ class BalancerLink:
         def refused(failure: Failure) -> None:
             if failure.check(RefusedError, VersionMismatchError):
                 self._refused = True
-                self._handle(JoinRefused(connection, serial, failure.getErrorMessage()))
+                superseded = failure.check(SupersededError) is not None
+                reason = failure.getErrorMessage()
+                self._handle(JoinRefused(connection, serial, reason, superseded))
             else:
                 self._log.debug("joining failed: {why}", why=failure.getErrorMessage())
 

@@ -25,6 +25,7 @@ from jobcluster.core.actions import (
     NodeAction,
     Note,
     Outcomes,
+    Rebuild,
     SendJoin,
     SendReport,
     StartRuns,
@@ -147,6 +148,7 @@ class NodeService(Service):
             SendJoin: self._send_join,
             SendReport: self._send_report,
             Leave: self._leave,
+            Rebuild: self._rebuild,
             Stopped: self._say_stopped,
             StartRuns: self._start_runs,
             StopRuns: lambda action: self._running.stop(action.refs),
@@ -243,6 +245,16 @@ class NodeService(Service):
         self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
         if self.running:
             self._retry = self._clock.callLater(0, self._open)
+
+    def _rebuild(self, _: Rebuild) -> None:
+        """
+        A newer process with this node's store has joined: only a new incarnation is heard.
+        """
+        self._forget_core()
+        if self.link is not None:
+            self.link.pause("the node begins anew")
+        if self.running:
+            self._retry = self._clock.callLater(_REOPEN_AFTER, self._open)
 
     def _forget_core(self) -> None:
         self._core = None
