@@ -25,6 +25,7 @@ from jobcluster.core.actions import (
     NodeAction,
     Note,
     Outcomes,
+    Persist,
     Rebuild,
     SendJoin,
     SendReport,
@@ -65,6 +66,9 @@ _REOPEN_AFTER: Final = 1.0
 
 _STOP_LIMIT: Final = 10.0
 """Seconds in which a node that stops in order is to have said all it has to."""
+
+_LOOK_EVERY: Final = 1.0
+"""Seconds after which an idle node looks whether its state directory is still there."""
 
 _EXPIRE_EVERY: Final = 600.0
 """Seconds between two looks for outcomes whose retention is over."""
@@ -134,6 +138,7 @@ class NodeService(Service):
         self._timer: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
+        self._look: IDelayedCall | None = None
         self._requests: dict[int, Deferred[Any]] = {}
         self._last_request = 0
         self._waiters: dict[int, list[Deferred[Outcome]]] = {}
@@ -175,7 +180,7 @@ class NodeService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for timer in (self._retry, self._expiry):
+        for timer in (self._retry, self._expiry, self._look):
             if timer is not None and timer.active():
                 timer.cancel()
         if self._core is not None:
@@ -220,6 +225,7 @@ class NodeService(Service):
         )
         if self._expiry is None:
             self._expire()
+            self._look_at_the_state()
         if self.link is not None:
             self.link.start()
 
@@ -405,6 +411,12 @@ class NodeService(Service):
             self._store.expire(before, _EXPIRE_AT_ONCE).addErrback(
                 lambda failure: self._log.warn("{reason}", reason=failure.getErrorMessage())
             )
+
+    def _look_at_the_state(self) -> None:
+        """A commit of nothing: the store looks whether its directory is still there."""
+        self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_the_state)
+        if self._core is not None and self._performer is not None and not self._performer.waiting:
+            self._performer.perform([Persist(())])
 
     # -- the balancer and the runner ---------------------------------------------------------------
 

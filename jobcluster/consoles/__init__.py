@@ -1,0 +1,3 @@
+"""
+What people and programs type into a node, and what they are answered.
+"""

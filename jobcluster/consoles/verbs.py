@@ -1,0 +1,120 @@
+"""
+What can be asked of a node: one function for each verb, whatever the protocol that it came by.
+
+Each takes an L{IClusterView} and what was asked about, and its Deferred fires with the words to
+answer, or fails with a L{jobcluster.errors.JobclusterError}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from jobcluster.consoles.words import (
+    describe_cluster,
+    describe_error,
+    describe_result,
+    describe_row,
+    describe_status,
+)
+from jobcluster.core.values import Spec
+from jobcluster.errors import JobclusterError
+from jobcluster.interfaces import IClusterView
+
+__all__ = ["Listing", "cancel", "nodes", "result", "status", "submit", "wait"]
+
+# A job may have returned 64 KiB.
+_PAGE: Final = 200
+
+_CANCELLED: Final = {
+    "cancelled": "Cancelled: it will never run.",
+    "cancelling": "Cancelling: it may be running, and its own end decides; see its result.",
+    "ended": "Too late: it has ended; see its result.",
+}
+
+
+def submit(view: IClusterView, specs: Sequence[Spec]) -> Deferred[list[str]]:
+    """
+    Submit jobs, and answer their tickets.
+    """
+
+    def say(tickets: tuple[str, ...]) -> list[str]:
+        why = view.joined()
+        note = f" (not joined: {why.rstrip('.')}; it will run once this node is joined)"
+        return [f"Ticket ID: {ticket}{note if why else ''}" for ticket in tickets]
+
+    return view.submit(specs).addCallback(say)
+
+
+def status(view: IClusterView, ticket: str) -> Deferred[str]:
+    """
+    Answer how far a job is.
+    """
+    return view.view(ticket).addCallback(describe_status)
+
+
+def result(view: IClusterView, ticket: str) -> Deferred[str]:
+    """
+    Answer how a job ended, or that it was not executed yet.
+    """
+    return view.view(ticket).addCallback(describe_result)
+
+
+def wait(view: IClusterView, ticket: str) -> Deferred[str]:
+    """
+    Answer how a job ended, once it has ended; may be cancelled.
+    """
+    return view.wait(ticket).addCallback(describe_result)
+
+
+def cancel(view: IClusterView, ticket: str) -> Deferred[str]:
+    """
+    Wish a job cancelled, and answer what became of the wish.
+    """
+    return view.cancel(ticket).addCallback(lambda became: _CANCELLED.get(became, became))
+
+
+def nodes(view: IClusterView) -> Deferred[str]:
+    """
+    Answer the table of the nodes and the figures of the balance, or one line that says why not.
+    """
+
+    def excuse(failure: Failure) -> str:
+        failure.trap(JobclusterError)
+        why = view.joined()
+        return describe_error(failure.value) + (f" (this node is not joined: {why})" if why else "")
+
+    return view.cluster().addCallbacks(describe_cluster, excuse)
+
+
+class Listing:
+    """
+    The jobs of a node in the order of their submission, a page at a time.
+    """
+
+    def __init__(self, view: IClusterView, state: str) -> None:
+        """
+        Begin at the first job.
+
+        @param state: as for L{IClusterView.jobs}.
+        """
+        self._view = view
+        self._state = state
+        self._after = 0
+        self._count = 0
+
+    async def next_page(self) -> tuple[str, bool]:
+        """
+        Return some rows, or at last how many jobs there were; and whether there is more.
+
+        @raise JobclusterError: where the jobs cannot be read.
+        """
+        page = await self._view.jobs(self._state, self._after, _PAGE)
+        if not page:
+            return f"Jobs: {self._count}", False
+        self._after = page[-1].job
+        self._count += len(page)
+        return "\n".join(describe_row(self._view.name, job) for job in page), True

@@ -1,0 +1,387 @@
+"""
+What a store is, without a disk: the tables of L{jobcluster.interfaces.IStore}, as dictionaries.
+
+Everything in them is immutable, so a copy costs no more than the dictionaries.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from jobcluster.core.records import (
+    AttemptsRecorded,
+    Bound,
+    BoundJob,
+    Cancelling,
+    Change,
+    Deadline,
+    DeadlinesCleared,
+    DeadlinesSet,
+    Draining,
+    EndedJob,
+    Identity,
+    JobsEnded,
+    JobsSubmitted,
+    Lane,
+    Recovered,
+    Unbound,
+)
+from jobcluster.core.values import Attempt, Job, Outcome, Ref
+from jobcluster.core.views import JobView
+from jobcluster.errors import StoreFailedError
+
+__all__ = ["Tables"]
+
+# A queue that is longer than what waits in it by this factor and this number is built anew.
+_STALE_FACTOR = 2
+_STALE_SLACK = 64
+
+
+class Tables:
+    """
+    The content of one node's store.
+
+    Nothing here waits, fails or forgets: what it means to commit is for whoever owns this.
+    """
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._store = ""
+        self._incarnation = 0
+        self._last_job = 0
+        self._draining = False
+        self._open: dict[int, Job] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._ended: dict[int, _Ended] = {}
+        self._expired: dict[int, _Expired] = {}
+        self._deadlines: dict[Ref, Deadline] = {}
+
+    def copy(self) -> Tables:
+        """
+        Tables of the same content, which change on their own from here on.
+        """
+        other = Tables()
+        other.__dict__.update(self.__dict__)
+        other._open = dict(self._open)
+        other._queues = {requires: queue.copy() for requires, queue in self._queues.items()}
+        other._ended = dict(self._ended)
+        other._expired = dict(self._expired)
+        other._deadlines = dict(self._deadlines)
+        return other
+
+    # -- who the node is ---------------------------------------------------------------------------
+
+    def open(
+        self, name: str, boot: str, fresh_store: str, random: int, first_job: int
+    ) -> tuple[Identity, Recovered]:
+        """
+        Count the incarnation up; see L{jobcluster.interfaces.IStore.open}.
+        """
+        if not self._store:
+            self._name, self._store, self._last_job = name, fresh_store, first_job
+        self._incarnation += 1
+        identity = Identity(
+            name=self._name,
+            store=self._store,
+            incarnation=self._incarnation,
+            random=random,
+            boot=boot,
+        )
+        return identity, self.recover()
+
+    def recover(self) -> Recovered:
+        """
+        What a node has to know when it starts.
+        """
+        return Recovered(
+            last_job=self._last_job,
+            lanes=tuple(
+                Lane(requires, len(queue.waiting))
+                for requires, queue in sorted(self._queues.items())
+            ),
+            questions=tuple(job for _, job in sorted(self._open.items()) if not _waits(job)),
+            deadlines=tuple(deadline for _, deadline in sorted(self._deadlines.items())),
+            draining=self._draining,
+        )
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """
+        Make these changes, in their order.
+
+        What is said of a job that is unknown, or of one whose life is past that, changes nothing.
+
+        @raise StoreFailedError: if a new job has the id of another; then nothing has changed.
+        """
+        changes = tuple(changes)
+        self._refuse_known_ids(changes)
+        for change in changes:
+            self._make(change)
+
+    def _refuse_known_ids(self, changes: Iterable[Change]) -> None:
+        new: set[int] = set()
+        for change in changes:
+            if isinstance(change, JobsSubmitted):
+                for job in change.jobs:
+                    if job.id in new or self._knows(job.id):
+                        raise StoreFailedError(f"There is a job {job.id} already.")
+                    new.add(job.id)
+
+    def _knows(self, job: int) -> bool:
+        return job in self._open or job in self._ended or job in self._expired
+
+    def _make(self, change: Change) -> None:
+        match change:
+            case JobsSubmitted(jobs=new):
+                self._submit(new)
+            case JobsEnded(jobs=over):
+                self._end(over)
+            case Cancelling(jobs=jobs):
+                self._mark(jobs, partial(Job._replace, cancelling=True))
+            case Bound(jobs=offers):
+                self._bind(offers)
+            case Unbound(jobs=jobs):
+                self._mark(jobs, partial(Job._replace, bound=None))
+            case AttemptsRecorded(attempts=attempts):
+                self._record(attempts)
+            case DeadlinesSet(deadlines=deadlines):
+                self._deadlines.update((deadline.ref, deadline) for deadline in deadlines)
+            case DeadlinesCleared(refs=refs):
+                self._clear(refs)
+            case Draining(draining=draining):
+                self._draining = draining
+
+    def _submit(self, jobs: Iterable[Job]) -> None:
+        for submitted in jobs:
+            job = submitted._replace(cancelling=False, bound=None, attempts=())
+            self._open[job.id] = job
+            self._last_job = max(self._last_job, job.id)
+            self._enqueue(job)
+
+    def _end(self, jobs: Iterable[EndedJob]) -> None:
+        for ended in jobs:
+            job = self._open.pop(ended.job, None)
+            if job is not None:
+                self._dequeue(job)
+                self._ended[job.id] = _Ended(job, ended.outcome, ended.attempts)
+
+    def _bind(self, offers: Iterable[BoundJob]) -> None:
+        for offer in offers:
+            bound = (offer.incarnation, offer.serial, offer.node, offer.store)
+            self._mark((offer.job,), partial(Job._replace, bound=bound))
+
+    def _mark(self, jobs: Iterable[int], change: Callable[[Job], Job]) -> None:
+        for number in jobs:
+            before = self._open.get(number)
+            if before is not None:
+                after = self._open[number] = change(before)
+                if not _waits(after):
+                    self._dequeue(after)
+                elif not _waits(before):
+                    self._enqueue(after)
+
+    def _record(self, attempts: Iterable[Attempt]) -> None:
+        for attempt in attempts:
+            job = self._open.get(attempt.job)
+            ended = self._ended.get(attempt.job)
+            if job is not None:
+                self._open[job.id] = _with_attempt(job, attempt)
+            elif ended is not None:
+                self._ended[attempt.job] = ended._replace(job=_with_attempt(ended.job, attempt))
+
+    def _clear(self, refs: Iterable[Ref]) -> None:
+        for ref in refs:
+            self._deadlines.pop(ref, None)
+
+    def _enqueue(self, job: Job) -> None:
+        queue = self._queues.get(job.requires)
+        if queue is None:
+            queue = self._queues[job.requires] = _Queue()
+        queue.add(job)
+
+    def _dequeue(self, job: Job) -> None:
+        queue = self._queues.get(job.requires)
+        if queue is not None:
+            queue.discard(job.id)
+            if not queue.waiting:
+                del self._queues[job.requires]
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def load(self, jobs: Collection[int]) -> tuple[Job, ...]:
+        """
+        Those of C{jobs} that are unfinished, in the order of their ids.
+        """
+        return tuple(self._open[job] for job in sorted(set(jobs)) if job in self._open)
+
+    def page(self, requires: str, after: tuple[int, int], limit: int) -> tuple[Job, ...]:
+        """
+        The best waiting jobs of these requirements, those after C{(priority, id)}.
+        """
+        queue = self._queues.get(requires)
+        if queue is None:
+            return ()
+        return tuple(self._open[job] for job in queue.page((-after[0], after[1]), limit))
+
+    def view(self, job: int) -> JobView | None:
+        """
+        One job as a client sees it, or C{None} if it was never here.
+        """
+        if (unfinished := self._open.get(job)) is not None:
+            return _view_open(unfinished)
+        if (ended := self._ended.get(job)) is not None:
+            return ended.view()
+        if (expired := self._expired.get(job)) is not None:
+            return JobView(job, expired.kind, b"", "expired", expired.submitted)
+        return None
+
+    def views(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
+        """
+        Jobs in the order of their ids; see L{jobcluster.interfaces.IStore.views}.
+        """
+        tables: tuple[Collection[int], ...]
+        if not state:
+            tables = (self._open, self._ended, self._expired)
+        elif state == "open":
+            tables = (self._open,)
+        else:
+            tables = ([job for job, row in self._ended.items() if row.outcome.status == state],)
+        ids = heapq.nsmallest(limit, (job for table in tables for job in table if job > after))
+        return tuple(view for job in ids if (view := self.view(job)) is not None)
+
+    # -- retention ---------------------------------------------------------------------------------
+
+    def expire(self, before: int, forgotten: int, limit: int) -> int:
+        """
+        Forget what has expired and ended before C{forgotten}, then let expire what ended before
+        C{before}: the earliest, at most C{limit} of each.
+
+        @return: how many jobs that were.
+        """
+        gone = _earliest(((row.ended, job) for job, row in self._expired.items()), forgotten, limit)
+        for job in gone:
+            del self._expired[job]
+        over = _earliest(
+            ((row.outcome.ended, job) for job, row in self._ended.items()), before, limit
+        )
+        for job in over:
+            row = self._ended.pop(job)
+            self._expired[job] = _Expired(row.job.kind, row.job.submitted, row.outcome.ended)
+        return len(gone) + len(over)
+
+
+class _Ended(NamedTuple):
+    """A job with an outcome."""
+
+    job: Job
+    outcome: Outcome
+    attempts: int
+
+    def view(self) -> JobView:
+        """
+        It as a client sees it.
+        """
+        return JobView(
+            self.job.id,
+            self.job.kind,
+            self.job.payload,
+            "ended",
+            self.job.submitted,
+            self.attempts,
+            self.outcome.node,
+            self.outcome,
+        )
+
+
+class _Expired(NamedTuple):
+    """What is left of a job."""
+
+    kind: str
+    submitted: int
+    ended: int
+
+
+class _Queue:
+    """
+    The waiting jobs of one set of requirements.
+
+    Its order is made when somebody asks for it, and kept while jobs come in that order; those that
+    have left are passed over until there are too many.
+    """
+
+    __slots__ = ("_order", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, tuple[int, int]] = {}
+        self._order: list[tuple[int, int]] | None = None
+
+    def copy(self) -> _Queue:
+        """
+        A queue of the same jobs.
+        """
+        other = _Queue()
+        other.waiting = dict(self.waiting)
+        return other
+
+    def add(self, job: Job) -> None:
+        """
+        It waits.
+        """
+        rank = self.waiting[job.id] = (-job.priority, job.id)
+        if self._order is not None and self._order and rank > self._order[-1]:
+            self._order.append(rank)
+        else:
+            self._order = None
+
+    def discard(self, job: int) -> None:
+        """
+        It does not wait.
+        """
+        self.waiting.pop(job, None)
+
+    def page(self, after: tuple[int, int], limit: int) -> list[int]:
+        """
+        The best jobs after that rank.
+        """
+        order = self._order
+        if order is None or len(order) > _STALE_FACTOR * len(self.waiting) + _STALE_SLACK:
+            order = self._order = sorted(self.waiting.values())
+        found: list[int] = []
+        for place in range(bisect_right(order, after), len(order)):
+            if len(found) >= limit:
+                break
+            job = order[place][1]
+            if job in self.waiting:
+                found.append(job)
+        return found
+
+
+def _waits(job: Job) -> bool:
+    return not job.cancelling and job.bound is None
+
+
+def _with_attempt(job: Job, attempt: Attempt) -> Job:
+    attempts = {known.offer: known for known in job.attempts}
+    attempts[attempt.offer] = attempt
+    return job._replace(attempts=tuple(attempts[offer] for offer in sorted(attempts)))
+
+
+def _view_open(job: Job) -> JobView:
+    return JobView(
+        job.id,
+        job.kind,
+        job.payload,
+        "cancelling" if job.cancelling else "waiting",
+        job.submitted,
+        len(job.attempts),
+        job.attempts[-1].node if job.attempts else "",
+    )
+
+
+def _earliest(rows: Iterable[tuple[int, int]], before: int, limit: int) -> Sequence[int]:
+    return [job for _, job in heapq.nsmallest(limit, (row for row in rows if row[0] < before))]

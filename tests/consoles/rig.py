@@ -1,0 +1,346 @@
+"""
+A cluster and a connection in memory, and somebody who types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from math import ceil
+from typing import TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import Clock, deferLater
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from jobcluster.consoles.telnet import ConsoleFactory
+from jobcluster.core.values import Outcome, Spec, Status, format_ticket, parse_ticket
+from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
+from jobcluster.errors import (
+    BalancerAwayError,
+    JobclusterError,
+    MalformedTicketError,
+    NodeAwayError,
+    UnknownTicketError,
+)
+from jobcluster.interfaces import IClusterView
+
+T = TypeVar("T")
+
+TICK = 1 / 16
+"""Seconds, exact in binary."""
+
+FIRST_JOB = 1 << 60
+"""The id of the first job of a L{FakeCluster}."""
+
+
+def ticket(number: int, origin: str = "alpha") -> str:
+    """
+    The ticket of the so-many-th job, from 0.
+    """
+    return format_ticket(origin, FIRST_JOB + number)
+
+
+@implementer(IClusterView)
+class FakeCluster:
+    """
+    A cluster of one node that runs everything at once, and does all else after some time.
+
+    An answer that takes no time is there before the call returns.
+    """
+
+    def __init__(self, clock: Clock, delay: float = 0.0) -> None:
+        """
+        Begin without jobs.
+
+        @param delay: seconds that each call takes.
+        """
+        self.name = "alpha"
+        self.clock = clock
+        self.delay = delay
+        self.table: dict[int, JobView] = {}
+        self.batches: list[int] = []
+        """How many jobs each call of L{submit} had."""
+        self.asked: list[str] = []
+        """The calls in their order, and what they were about."""
+        self.waits: dict[int, list[Deferred[JobView]]] = {}
+        self.ended_waits = 0
+        self.why = ""
+        """What L{joined} answers."""
+        self.failure: BaseException | None = None
+        """What every call fails with."""
+        self.balancer_away = False
+        self.remark = ""
+        self.timers: list[IDelayedCall] = []
+
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+        """
+        See L{IClusterView.submit}.
+        """
+        self.batches.append(len(specs))
+        self.asked.append(f"submit {len(specs)}")
+        return self._after(lambda: tuple(self._take(spec) for spec in specs))
+
+    def view(self, ticket: str) -> Deferred[JobView]:
+        """
+        See L{IClusterView.view}.
+        """
+        self.asked.append(f"view {ticket}")
+        return self._after(lambda: self._find(ticket))
+
+    def wait(self, ticket: str) -> Deferred[JobView]:
+        """
+        See L{IClusterView.wait}.
+        """
+        self.asked.append(f"wait {ticket}")
+        return self._after(lambda: self._find(ticket)).addCallback(self._wait_for)
+
+    def cancel(self, ticket: str) -> Deferred[str]:
+        """
+        See L{IClusterView.cancel}.
+        """
+        self.asked.append(f"cancel {ticket}")
+        return self._after(lambda: self._cancel(self._find(ticket)))
+
+    def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+        """
+        See L{IClusterView.jobs}.
+        """
+        self.asked.append(f"jobs {state}")
+
+        def page() -> tuple[JobView, ...]:
+            later = range(max(after + 1, FIRST_JOB), FIRST_JOB + len(self.table))
+            wanted = (self.table[job] for job in later if fits(self.table[job], state))
+            return tuple(islice(wanted, limit))
+
+        return self._after(page)
+
+    def cluster(self) -> Deferred[ClusterView]:
+        """
+        See L{IClusterView.cluster}.
+        """
+        self.asked.append("cluster")
+        return self._after(self._cluster)
+
+    def joined(self) -> str:
+        """
+        See L{IClusterView.joined}.
+        """
+        return self.why
+
+    def stop(self) -> None:
+        """
+        Forget what was to happen later.
+        """
+        for timer in self.timers:
+            if timer.active():
+                timer.cancel()
+
+    def end(self, job: int, outcome: Outcome) -> None:
+        """
+        End a job, unless it has ended.
+        """
+        if self.table[job].outcome is None:
+            self.table[job] = attrs.evolve(
+                self.table[job], state="ended", node=outcome.node, outcome=outcome
+            )
+            for waiting in self.waits.pop(job, []):
+                waiting.callback(self.table[job])
+
+    def _after(self, answer: Callable[[], T]) -> Deferred[T]:
+        """Call C{answer} when the time has come, for what the Deferred fires or fails with."""
+        if self.failure is not None:
+            return fail(self.failure)
+        if not self.delay:
+            try:
+                return succeed(answer())
+            except JobclusterError:
+                return fail()
+        return deferLater(self.clock, self.delay, answer)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.timers.append(self.clock.callLater(seconds, call))
+
+    def _take(self, spec: Spec) -> str:
+        job = FIRST_JOB + len(self.table)
+        self.table[job] = JobView(
+            job, spec.kind, spec.payload, "running", submitted=0, attempts=1, node="beta"
+        )
+        milliseconds = int(spec.payload)
+        slept = b"slept %d ms" % milliseconds
+        outcome = Outcome(Status.SUCCEEDED, started=0, ended=milliseconds, node="beta", value=slept)
+        if milliseconds:
+            self._later(milliseconds / 1000, lambda: self.end(job, outcome))
+        else:
+            self.end(job, outcome)
+        return format_ticket(self.name, job)
+
+    def _find(self, ticket: str) -> JobView:
+        named = parse_ticket(ticket)
+        if named is None:
+            raise MalformedTicketError
+        if named[0] == "away":
+            raise NodeAwayError
+        if named[0] != self.name or named[1] not in self.table:
+            raise UnknownTicketError
+        return self.table[named[1]]
+
+    def _wait_for(self, found: JobView) -> JobView | Deferred[JobView]:
+        if found.outcome is not None:
+            return found
+
+        def ended(waiting: Deferred[JobView]) -> None:
+            self.ended_waits += 1
+            self.waits[found.job].remove(waiting)
+
+        waiting = Deferred[JobView](ended)
+        self.waits.setdefault(found.job, []).append(waiting)
+        return waiting
+
+    def _cancel(self, found: JobView) -> str:
+        if found.outcome is not None:
+            return "ended"
+        self.end(found.job, Outcome(Status.CANCELLED))
+        return "cancelled"
+
+    def _cluster(self) -> ClusterView:
+        if self.balancer_away:
+            raise BalancerAwayError
+        running = sum(job.outcome is None for job in self.table.values())
+        completed = len(self.table) - running
+        node = NodeView("beta", "joined", 2, running, running, completed, 0, self.remark)
+        return ClusterView((node,), BalanceView(1, 0.25, 0.995, 2, 12.34, 7), "eager")
+
+
+def fits(job: JobView, state: str) -> bool:
+    """
+    Whether a job is in a state, as L{IClusterView.jobs} means it.
+    """
+    if state == "open":
+        return job.outcome is None
+    return state in {"", job.state, job.outcome.status if job.outcome is not None else ""}
+
+
+class FakeConnection(StringTransport):
+    """
+    A transport that keeps what is written until it is read, and pauses its producer meanwhile.
+    """
+
+    buffer_size: float = float("inf")
+    """How many unread bytes pause the producer."""
+    writes = 0
+
+    def write(self, data: bytes) -> None:
+        """
+        Keep some bytes.
+        """
+        super().write(data)
+        self.writes += 1
+        if len(self.value()) > self.buffer_size and self.producer is not None:
+            self.producer.pauseProducing()
+
+
+class Typist:
+    """
+    A session with somebody who types and reads.
+    """
+
+    def __init__(self, cluster: FakeCluster | None = None, prompt: str = "auto") -> None:
+        """
+        Connect.
+        """
+        self.cluster = FakeCluster(Clock()) if cluster is None else cluster
+        self.clock = self.cluster.clock
+        self.factory = ConsoleFactory(self.cluster, self.clock, prompt)
+        self.connection = FakeConnection()
+        self.protocol = self.factory.buildProtocol(self.connection.getPeer())
+        self.protocol.makeConnection(self.connection)
+        self._sent = b""
+        self._finished = False
+        self._lost = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the node has ended the connection."""
+        return self.connection.disconnecting
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the node has read all that was typed."""
+        return not self._sent
+
+    def type(self, typed: str | bytes) -> None:
+        """
+        Send something.
+        """
+        self._sent += typed.encode() if isinstance(typed, str) else typed
+        self._deliver()
+
+    def finish(self) -> None:
+        """
+        Send no more, and go on reading.
+        """
+        self._finished = True
+        self._deliver()
+
+    def hang_up(self) -> None:
+        """
+        End the connection.
+        """
+        if not self._lost:
+            self._lost = True
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let time pass, in steps of a L{TICK}.
+        """
+        for _ in range(ceil(seconds / TICK)):
+            self.clock.advance(TICK)
+            self._deliver()
+
+    def read(self) -> str:
+        """
+        Take what the node has said so far.
+        """
+        said: bytes = self.connection.value()
+        self.connection.clear()
+        if self.connection.producer is not None:
+            self.connection.producer.resumeProducing()
+        self._deliver()
+        return said.decode()
+
+    def ask(self, typed: str) -> list[str]:
+        """
+        Type something and take the lines that are answered at once.
+        """
+        self.type(typed)
+        return self.read().splitlines()
+
+    def leave_nothing(self) -> list[str]:
+        """
+        Hang up, and return what is left over once the cluster has answered: timers and waits.
+        """
+        self.hang_up()
+        self.clock.advance(self.cluster.delay)
+        self.cluster.stop()
+        left = [str(call) for call in self.clock.getDelayedCalls()]
+        left += [f"a wait for {job}" for job, waits in self.cluster.waits.items() if waits]
+        return left + [str(session) for session in self.factory.sessions]
+
+    def _deliver(self) -> None:
+        """Hand over what was typed, as far as the node reads."""
+        while self._sent and self._is_heard():
+            piece, self._sent = self._sent[:65536], self._sent[65536:]
+            self.protocol.dataReceived(piece)
+        if self._finished and not self._sent and self._is_heard():
+            self._finished = False
+            self.protocol.readConnectionLost()
+
+    def _is_heard(self) -> bool:
+        return self.connection.producerState == "producing" and not self.is_closed

@@ -1,0 +1,106 @@
+"""
+The doubles of these tests are what they stand for.
+"""
+
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    ITransport,
+)
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from jobcluster.core.values import SLEEP, Outcome, Spec, Status
+from jobcluster.errors import NodeAwayError, UnknownTicketError
+from jobcluster.interfaces import IClusterView
+from tests.consoles.rig import FIRST_JOB, FakeCluster, FakeConnection, Typist, ticket
+
+
+class InterfaceTests(SynchronousTestCase):
+    """
+    What implements which interface.
+    """
+
+    def test_cluster(self) -> None:
+        """
+        The fake cluster has all that a console may ask for.
+        """
+        self.assertTrue(verifyObject(IClusterView, FakeCluster(Clock())))
+
+    def test_connection(self) -> None:
+        """
+        The fake connection has all that a console needs of a transport.
+        """
+        for interface in (ITransport, IConsumer, IPushProducer):
+            self.assertTrue(verifyObject(interface, FakeConnection()))
+
+    def test_session(self) -> None:
+        """
+        A session hears of a half-close, and can be paused.
+        """
+        typist = Typist()
+        for interface in (IProtocol, IHalfCloseableProtocol, IPushProducer):
+            self.assertTrue(verifyObject(interface, typist.protocol))
+        self.assertEqual([], typist.leave_nothing())
+
+
+class ClusterTests(SynchronousTestCase):
+    """
+    L{FakeCluster} does what L{IClusterView} says.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a cluster that takes a second for each call.
+        """
+        self.clock = Clock()
+        self.cluster = FakeCluster(self.clock, delay=1)
+
+    def test_job(self) -> None:
+        """
+        A job is there when its submission is answered, runs for its time, and keeps its outcome.
+        """
+        submitting = self.cluster.submit([Spec(SLEEP, b"5000")])
+        self.assertNoResult(submitting)
+        self.clock.advance(1)
+        self.assertEqual((ticket(0),), self.successResultOf(submitting))
+        waiting = self.cluster.wait(ticket(0))
+        self.clock.advance(4.5)
+        self.assertNoResult(waiting)
+        self.clock.advance(0.5)
+        outcome = Outcome(Status.SUCCEEDED, None, "", 0, 5000, "beta", b"slept 5000 ms")
+        self.assertEqual(outcome, self.successResultOf(waiting).outcome)
+        viewing = self.cluster.view(ticket(0))
+        self.clock.advance(1)
+        self.assertEqual(outcome, self.successResultOf(viewing).outcome)
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_errors(self) -> None:
+        """
+        Tickets of nobody and of a node that is away are told apart.
+        """
+        unknown, away = self.cluster.view(ticket(0)), self.cluster.wait(ticket(0, "away"))
+        self.clock.advance(1)
+        self.failureResultOf(unknown, UnknownTicketError)
+        self.failureResultOf(away, NodeAwayError)
+
+    def test_pages(self) -> None:
+        """
+        Jobs come in pages, those of one state if one is named.
+        """
+        cluster = FakeCluster(self.clock)
+        cluster.submit([Spec(SLEEP, b"1000")] * 5)
+        cluster.cancel(ticket(3))
+
+        def page(state: str, after: int) -> list[int]:
+            jobs = self.successResultOf(cluster.jobs(state, after, 2))
+            return [job.job - FIRST_JOB for job in jobs]
+
+        self.assertEqual([0, 1], page("", 0))
+        self.assertEqual([4], page("", FIRST_JOB + 3))
+        self.assertEqual([2, 4], page("open", FIRST_JOB + 1))
+        self.assertEqual([3], page("cancelled", 0))
+        cluster.stop()

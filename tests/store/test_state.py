@@ -1,0 +1,160 @@
+"""
+Whose a state directory is, whether it is still there, and whether it is the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
+from jobcluster.store.writing import RESTORED, disown
+from tests.store import sqlite_case
+from tests.store.scenes import opened, submitted
+
+
+class DirectoryTests(sqlite_case.SqliteCase):
+    """
+    One node has a state directory, as long as it is there.
+    """
+
+    def test_locked(self) -> None:
+        """
+        A second store is refused, until the first is closed.
+        """
+        second = self.make_store()
+        failure = self.failureResultOf(opened(second), StateLockedError)
+        self.assertIn(f"{self.directory.absolute()}", failure.getErrorMessage())
+        self.successResultOf(self.store.close())
+        self.assertEqual(2, self.incarnation_of(second))
+
+    def test_locked_while_open_again(self) -> None:
+        """
+        A store that is opened again keeps its lock.
+        """
+        self.successResultOf(opened(self.store))
+        self.failureResultOf(opened(self.make_store()), StateLockedError)
+
+    def test_removed(self) -> None:
+        """
+        Nothing is committed to a directory that was removed, not even when it is opened again.
+        """
+        shutil.rmtree(self.directory)
+        self.failureResultOf(self.store.commit([submitted(1001)]), StateGoneError)
+        self.failureResultOf(self.store.commit([submitted(1002)]), StateGoneError)
+        self.failureResultOf(opened(self.store), StateGoneError)
+        self.assertFalse(self.directory.exists())
+
+    def test_removed_while_idle(self) -> None:
+        """
+        A commit of nothing finds out whether the directory is there.
+        """
+        self.commit()
+        shutil.rmtree(self.directory)
+        self.failureResultOf(self.store.commit([]), StateGoneError)
+
+    def test_replaced(self) -> None:
+        """
+        Nothing is committed beside a directory that was put into the place of ours.
+        """
+        moved = self.directory.rename(self.directory.with_name("moved"))
+        shutil.copytree(moved, self.directory)
+        self.failureResultOf(self.store.commit([submitted(1001)]), StateGoneError)
+
+    def test_parts(self) -> None:
+        """
+        Each of the files is missed, and so is a file that was replaced by another.
+        """
+        for name in ("jobs.sqlite", "jobs.sqlite-wal", "lock"):
+            path = self.directory / name
+            path.rename(path.with_name("elsewhere"))
+            path.write_bytes(b"")
+            failure = self.failureResultOf(self.store.commit([submitted(1001)]), StateGoneError)
+            self.assertEqual(
+                f"{path.absolute()} was replaced while the node was running.",
+                failure.getErrorMessage(),
+            )
+            path.with_name("elsewhere").replace(path)
+            self.successResultOf(opened(self.store))
+        (self.directory / "lock").unlink()
+        failure = self.failureResultOf(self.store.commit([submitted(1001)]), StateGoneError)
+        self.assertIn("lock was removed while", failure.getErrorMessage())
+
+    def test_unusable(self) -> None:
+        """
+        A path that cannot be a directory fails with one line.
+        """
+        failure = self.failureResultOf(opened(self.make_store(self.database)), StoreError)
+        self.assertEqual(
+            f"{self.database.absolute()} cannot be the state directory: Not a directory.",
+            failure.getErrorMessage(),
+        )
+
+    def test_free(self) -> None:
+        """
+        Free is what the file system says; nothing is free outside of the directory.
+        """
+        self.assertGreater(self.store.free(), 0)
+        self.successResultOf(self.store.close())
+        self.assertEqual(0, self.store.free())
+
+
+class RestoredTests(sqlite_case.SqliteCase):
+    """
+    The incarnation of a restored backup is raised.
+    """
+
+    def setUp(self) -> None:
+        """
+        Close the store, after its second incarnation, and keep a backup of the first.
+        """
+        super().setUp()
+        self.successResultOf(self.store.close())
+        self.backup = Path(shutil.copytree(self.directory, self.directory.with_name("backup")))
+        self.assertEqual(2, self.incarnation_of(self.store))
+        self.successResultOf(self.store.close())
+
+    def test_moved(self) -> None:
+        """
+        A directory that was moved is the same one.
+        """
+        moved = self.directory.rename(self.directory.with_name("moved"))
+        self.assertEqual(3, self.incarnation_of(self.make_store(moved)))
+
+    def test_copied(self) -> None:
+        """
+        The copy of a directory is a restored one, once.
+        """
+        restored = self.make_store(self.backup)
+        self.assertEqual(1 + RESTORED, self.incarnation_of(restored))
+        self.successResultOf(restored.close())
+        self.assertEqual(2 + RESTORED, self.incarnation_of(restored))
+        self.assertEqual(3, self.incarnation_of(self.store))
+
+    def test_copied_over(self) -> None:
+        """
+        A database that was copied over its successor, into the same file, is a restored one.
+        """
+        shutil.copyfile(self.backup / "jobs.sqlite", self.database)
+        self.assertEqual(1 + RESTORED, self.incarnation_of(self.store))
+
+    def test_said_to_be(self) -> None:
+        """
+        What cannot be known may be said.
+        """
+        with closing(sqlite3.connect(self.database)) as connection:
+            disown(connection.cursor())
+            connection.commit()
+        self.assertEqual(2 + RESTORED, self.incarnation_of(self.store))
+
+    def test_failed_opening(self) -> None:
+        """
+        A store that fails to open, or fails at its work, is not taken for a restored one.
+        """
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            self.failureResultOf(opened(self.store), StoreFailedError)
+        self.assertEqual(3, self.incarnation_of(self.store))
+        self.assertEqual(4, self.incarnation_of(self.store))
