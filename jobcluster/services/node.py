@@ -58,6 +58,7 @@ from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.services.perform import Performer
+from jobcluster.services.requests import Requests, Waiters
 
 __all__ = ["NodeService", "Setup"]
 
@@ -139,9 +140,8 @@ class NodeService(Service):
         self._retry: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
         self._look: IDelayedCall | None = None
-        self._requests: dict[int, Deferred[Any]] = {}
-        self._last_request = 0
-        self._waiters: dict[int, list[Deferred[Outcome]]] = {}
+        self._requests = Requests()
+        self._waiters = Waiters()
         self._stopped: Deferred[None] | None = None
         self.identity: Identity | None = None
         """Who this node is, once its store is open."""
@@ -270,9 +270,7 @@ class NodeService(Service):
             self._runner.close()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            request.errback(NotAcknowledgedError())
+        self._requests.fail_all(NotAcknowledgedError)
 
     # -- events and actions ------------------------------------------------------------------------
 
@@ -326,9 +324,8 @@ class NodeService(Service):
             return fail(StoreFailedError())
         if self._store.free() < self._setup.min_free:
             return fail(StoreFullError())
-        request = self._request()
-        self.handle(JobsRequested(self._last_request, tuple(specs)))
-        return request
+        wanted = tuple(specs)
+        return self._requests.ask(lambda number: self.handle(JobsRequested(number, wanted)))
 
     def cancel(self, jobs: Sequence[int]) -> Deferred[tuple[str, ...]]:
         """
@@ -338,45 +335,25 @@ class NodeService(Service):
         """
         if self._core is None:
             return fail(StoreFailedError())
-        request = self._request()
-        self.handle(CancelRequested(self._last_request, tuple(jobs)))
-        return request
+        wanted = tuple(jobs)
+        return self._requests.ask(lambda number: self.handle(CancelRequested(number, wanted)))
 
     def outcome_of(self, job: int) -> Deferred[Outcome]:
         """
         Fires with the outcome of a job of this node that has none yet; may be cancelled.
         """
-
-        def forget(waiter: Deferred[Outcome]) -> None:
-            waiters = self._waiters.get(job, [])
-            if waiter in waiters:
-                waiters.remove(waiter)
-            if not waiters:
-                self._waiters.pop(job, None)
-
-        waiter: Deferred[Outcome] = Deferred(forget)
-        self._waiters.setdefault(job, []).append(waiter)
-        return waiter
-
-    def _request(self) -> Deferred[Any]:
-        self._last_request += 1
-        request: Deferred[Any] = Deferred()
-        self._requests[self._last_request] = request
-        return request
+        return self._waiters.add(job)
 
     def _answer(self, action: Answer) -> None:
-        request = self._requests.pop(action.request, None)
-        if request is not None:
-            if self._setup.verbose:
-                self._log.info("request answered: {value}", value=action.value)
-            request.callback(action.value)
+        if self._setup.verbose:
+            self._log.info("request answered: {value}", value=action.value)
+        self._requests.answer(action)
 
     def _outcomes(self, action: Outcomes) -> None:
-        for job, outcome in action.outcomes:
-            if self._setup.verbose:
+        if self._setup.verbose:
+            for job, outcome in action.outcomes:
                 self._log.info("job {job} ended: {status}", job=job, status=outcome.status)
-            for waiter in self._waiters.pop(job, ()):
-                waiter.callback(outcome)
+        self._waiters.tell(action)
 
     # -- the store ---------------------------------------------------------------------------------
 

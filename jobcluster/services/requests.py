@@ -1,0 +1,92 @@
+"""
+Clients who wait: for the answer to a request, or for the outcome of a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from jobcluster.core.actions import Answer, Outcomes
+from jobcluster.core.values import Outcome
+
+__all__ = ["Requests", "Waiters"]
+
+
+class Requests:
+    """
+    Requests that the core has not answered yet.
+    """
+
+    def __init__(self) -> None:
+        """
+        Nobody waits.
+        """
+        self._last = 0
+        self._open: dict[int, Deferred[Any]] = {}
+
+    def ask(self, put: Callable[[int], None]) -> Deferred[Any]:
+        """
+        Fires with the value of the core's answer.
+
+        @param put: puts the request with this number to the core.
+        """
+        self._last += 1
+        request: Deferred[Any] = Deferred()
+        self._open[self._last] = request
+        put(self._last)
+        return request
+
+    def answer(self, action: Answer) -> None:
+        """
+        The core has answered.
+        """
+        request = self._open.pop(action.request, None)
+        if request is not None:
+            request.callback(action.value)
+
+    def fail_all(self, why: Callable[[], Exception]) -> None:
+        """
+        None of them will be answered.
+        """
+        requests, self._open = self._open, {}
+        for request in requests.values():
+            request.errback(why())
+
+
+class Waiters:
+    """
+    Those who wait for the outcomes of jobs, which outlive the core.
+    """
+
+    def __init__(self) -> None:
+        """
+        Nobody waits.
+        """
+        self._waiting: dict[int, list[Deferred[Outcome]]] = {}
+
+    def add(self, job: int) -> Deferred[Outcome]:
+        """
+        Fires with the outcome of a job when it ends; may be cancelled.
+        """
+
+        def forget(waiter: Deferred[Outcome]) -> None:
+            waiters = self._waiting.get(job, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters:
+                self._waiting.pop(job, None)
+
+        waiter: Deferred[Outcome] = Deferred(forget)
+        self._waiting.setdefault(job, []).append(waiter)
+        return waiter
+
+    def tell(self, action: Outcomes) -> None:
+        """
+        Jobs have ended.
+        """
+        for job, outcome in action.outcomes:
+            for waiter in self._waiting.pop(job, ()):
+                waiter.callback(outcome)
