@@ -5,6 +5,7 @@ What both daemons have in common: options that may come from the environment, po
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -172,4 +173,5 @@ def end_with(reactor: Any, reason: str) -> None:  # noqa: ANN401 - see serve
     """
     _log.critical("{reason}", reason=reason)
     if reactor.running:
-        reactor.stop()
+        # However its reactor was stopped, twistd says 0 in the end, unless it was by a signal.
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -43,7 +43,7 @@ from jobcluster.core.events import (
     Ticked,
 )
 from jobcluster.core.node import Node, NodeSettings
-from jobcluster.core.records import Identity
+from jobcluster.core.records import Change, Identity
 from jobcluster.core.values import Job, Outcome, Spec
 from jobcluster.errors import (
     JobclusterError,
@@ -59,6 +59,7 @@ from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.services.perform import Performer
 from jobcluster.services.requests import Requests, Waiters
+from jobcluster.services.upkeep import Upkeep
 
 __all__ = ["NodeService", "Setup"]
 
@@ -67,16 +68,6 @@ _REOPEN_AFTER: Final = 1.0
 
 _STOP_LIMIT: Final = 10.0
 """Seconds in which a node that stops in order is to have said all it has to."""
-
-_LOOK_EVERY: Final = 1.0
-"""Seconds after which an idle node looks whether its state directory is still there."""
-
-_EXPIRE_EVERY: Final = 600.0
-"""Seconds between two looks for outcomes whose retention is over."""
-
-_EXPIRE_AT_ONCE: Final = 1000
-
-_DAY: Final = 86_400.0
 
 
 @attrs.frozen
@@ -138,8 +129,7 @@ class NodeService(Service):
         self._performer: Performer | None = None
         self._timer: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
-        self._expiry: IDelayedCall | None = None
-        self._look: IDelayedCall | None = None
+        self._upkeep = Upkeep(clock, clocks, store, setup.retention, self._commit_if_idle)
         self._requests = Requests()
         self._waiters = Waiters()
         self._stopped: Deferred[None] | None = None
@@ -180,16 +170,16 @@ class NodeService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for timer in (self._retry, self._expiry, self._look):
-            if timer is not None and timer.active():
-                timer.cancel()
+        self._upkeep.stop()
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
         if self._core is not None:
             stopped: Deferred[None] = Deferred()
             self._stopped = stopped
             self.handle(StopRequested(self._setup.keep))
             try:
                 await stopped.addTimeout(_STOP_LIMIT, self._clock)
-            except Exception:  # noqa: BLE001 - whatever it was, the process ends now
+            except TimeoutError:
                 self._log.warn("not everything could be said before the node stopped")
         self._forget_core()
         if self.link is not None:
@@ -223,17 +213,14 @@ class NodeService(Service):
             name=identity.name,
             incarnation=identity.incarnation,
         )
-        if self._expiry is None:
-            self._expire()
-            self._look_at_the_state()
+        self._upkeep.start()
         if self.link is not None:
             self.link.start()
 
     def _not_opened(self, failure: Failure) -> None:
         if failure.check(StoreFailedError) and self.identity is not None:
             self._log.warn("the disk is still sick: {reason}", reason=failure.getErrorMessage())
-            if self.running:
-                self._retry = self._clock.callLater(_REOPEN_AFTER, self._open)
+            self._begin_anew("the node's disk failed", after=_REOPEN_AFTER)
         elif failure.check(JobclusterError):
             self._fatal(failure.getErrorMessage())
         else:
@@ -242,25 +229,21 @@ class NodeService(Service):
 
     def _broken(self, failure: Failure) -> None:
         """A commit failed: nobody knows what is on the disk, so begin again from there."""
-        self._forget_core()
-        if self.link is not None:
-            self.link.pause("the node's disk failed")
+        self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
+        self._begin_anew("the node's disk failed", after=0)
         if failure.check(StateGoneError) or not failure.check(StoreError):
             self._fatal(failure.getErrorMessage())
-            return
-        self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
-        if self.running:
-            self._retry = self._clock.callLater(0, self._open)
 
     def _rebuild(self, _: Rebuild) -> None:
-        """
-        A newer process with this node's store has joined: only a new incarnation is heard.
-        """
+        """A newer process with this node's store has joined: only a new incarnation is heard."""
+        self._begin_anew("the node begins anew", after=_REOPEN_AFTER)
+
+    def _begin_anew(self, reason: str, after: float) -> None:
         self._forget_core()
         if self.link is not None:
-            self.link.pause("the node begins anew")
+            self.link.pause(reason)
         if self.running:
-            self._retry = self._clock.callLater(_REOPEN_AFTER, self._open)
+            self._retry = self._clock.callLater(after, self._open)
 
     def _forget_core(self) -> None:
         self._core = None
@@ -381,19 +364,9 @@ class NodeService(Service):
         if core is self._core and core is not None:
             self._broken(failure)
 
-    def _expire(self) -> None:
-        before = int((self._clocks().wall - self._setup.retention * _DAY) * 1000)
-        self._expiry = self._clock.callLater(_EXPIRE_EVERY, self._expire)
-        if self._core is not None:
-            self._store.expire(before, _EXPIRE_AT_ONCE).addErrback(
-                lambda failure: self._log.warn("{reason}", reason=failure.getErrorMessage())
-            )
-
-    def _look_at_the_state(self) -> None:
-        """A commit of nothing: the store looks whether its directory is still there."""
-        self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_the_state)
-        if self._core is not None and self._performer is not None and not self._performer.waiting:
-            self._performer.perform([Persist(())])
+    def _commit_if_idle(self, changes: Sequence[Change]) -> None:
+        if self._performer is not None and not self._performer.waiting:
+            self._performer.perform([Persist(tuple(changes))])
 
     # -- the balancer and the runner ---------------------------------------------------------------
 
