@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -49,7 +50,6 @@ from jobcluster.errors import (
     JobclusterError,
     NotAcknowledgedError,
     StateGoneError,
-    StoreError,
     StoreFailedError,
     StoreFullError,
 )
@@ -179,7 +179,7 @@ class NodeService(Service):
             self.handle(StopRequested(self._setup.keep))
             try:
                 await stopped.addTimeout(_STOP_LIMIT, self._clock)
-            except TimeoutError:
+            except TwistedTimeoutError:
                 self._log.warn("not everything could be said before the node stopped")
         self._forget_core()
         if self.link is not None:
@@ -229,10 +229,12 @@ class NodeService(Service):
 
     def _broken(self, failure: Failure) -> None:
         """A commit failed: nobody knows what is on the disk, so begin again from there."""
+        if failure.check(StateGoneError):
+            self._forget_core()
+            self._fatal(failure.getErrorMessage())
+            return
         self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
         self._begin_anew("the node's disk failed", after=0)
-        if failure.check(StateGoneError) or not failure.check(StoreError):
-            self._fatal(failure.getErrorMessage())
 
     def _rebuild(self, _: Rebuild) -> None:
         """A newer process with this node's store has joined: only a new incarnation is heard."""
