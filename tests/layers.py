@@ -117,7 +117,7 @@ LAYERS = (
     layer("keeper", STDLIB, SELF, {"cloudpickle"}),
     layer("interfaces", STDLIB, LIBRARIES, ERRORS, TALK, {"twisted.internet.defer"}),
     layer("config", STDLIB, LIBRARIES, ERRORS, SHOWN),
-    layer("wire", ROWS_ABOVE, TWISTED, {"msgpack"}),
+    layer("wire", ROWS_ABOVE, TWISTED, {"msgspec"}),
     layer("store", ROWS_ABOVE, TWISTED),
     layer("runners", ROWS_ABOVE, TWISTED, FRAMES),
     layer("security", ROWS_ABOVE, TWISTED),
@@ -128,6 +128,8 @@ LAYERS = (
         "composition",
         EVERYTHING,
         members={
+            "jobcluster.daemon",
+            "jobcluster.logs",
             "jobcluster.balancer_tap",
             "jobcluster.cli",
             "jobcluster.demo",

@@ -110,7 +110,7 @@ class CheckTests(SynchronousTestCase):
             "threading",
             "time",
             "uuid",
-            "msgpack",
+            "msgspec",
             "twisted.internet.defer",
             "twisted.python.failure",
             "jobcluster.interfaces",

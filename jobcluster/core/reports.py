@@ -223,6 +223,9 @@ def finished(books: Books, node: NodeRecord, rows: Sequence[Finished]) -> None:
         if holding.stage is not Stage.ENDED:
             books.advance(holding, Stage.ENDED)
         outcome: Outcome | None = row.outcome
+        if outcome is not None:
+            # The word of its start may have been left out.
+            holding.started = holding.started or outcome.started
         if outcome is not None and not holding.dropped:
             entry = holding.entry
             books.tell_origin(entry.book, "outcome", Ended(entry.job, *holding.offer, outcome))

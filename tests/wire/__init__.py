@@ -1,0 +1,3 @@
+"""
+The wire, by real protocols over connections in memory.
+"""
