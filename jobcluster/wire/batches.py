@@ -16,7 +16,7 @@ import attrs
 from jobcluster.core.values import Outcome
 from jobcluster.core.words import Dispatch, Ended, Finished, JoinPart, Offered, Report, Start
 
-__all__ = ["ROOM", "Room", "cut", "cut_join", "merge", "weigh"]
+__all__ = ["ROOM", "Room", "cut", "cut_join", "is_patient", "merge", "weigh"]
 
 B = TypeVar("B", bound=Report | Dispatch | JoinPart)
 
@@ -78,6 +78,15 @@ _NAMES: Final[dict[type, tuple[str, ...]]] = {
     for kind in (Report, Dispatch, JoinPart)
 }
 """The fields that are tuples of rows, in their order."""
+
+
+def is_patient(batch: Report | Dispatch) -> bool:
+    """
+    Whether nobody waits for this: it acknowledges outcomes, and says nothing else.
+    """
+    return bool(batch.acknowledge) and not any(
+        getattr(batch, name) for name in _NAMES[type(batch)] if name != "acknowledge"
+    )
 
 
 def weigh(batch: B) -> Room:

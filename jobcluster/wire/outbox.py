@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from jobcluster.core.words import Dispatch, Report
-from jobcluster.wire.batches import ROOM, Room, cut, merge, weigh
+from jobcluster.wire.batches import ROOM, Room, cut, is_patient, merge, weigh
 
 __all__ = ["UNANSWERED", "Outbox"]
 
@@ -29,6 +29,9 @@ UNANSWERED: Final = 2
 Boxes that may be unanswered: while the peer works on the first the second is on its way (design,
 part 5).
 """
+
+PATIENT: Final = 0.05
+"""Seconds for which words wait that nobody waits for, so that they need no box of their own."""
 
 # Sums of floats: closer than this is there.
 _NEAR: Final = 1e-3
@@ -62,6 +65,7 @@ class Outbox(Generic[B]):
         self._every = 0.0
         self._sent = 0.0
         self._closed = False
+        self._urgent = False
         self._turn: IDelayedCall | None = None
         self._idle: IDelayedCall | None = None
 
@@ -89,13 +93,17 @@ class Outbox(Generic[B]):
     def say(self, batch: B) -> None:
         """
         Say this after all that was said before.
+
+        What only acknowledges waits a little for something that it can leave with.
         """
+        self._urgent = self._urgent or not is_patient(batch)
         self._queue(batch)
 
     def after(self, call: Callable[[], None]) -> None:
         """
         Call this once all that was said before has left.
         """
+        self._urgent = True
         self._queue(_After(call))
 
     def answered(self) -> None:
@@ -122,8 +130,12 @@ class Outbox(Generic[B]):
             self._wake()
 
     def _wake(self) -> None:
-        if self._may_go_on() and self._turn is None:
-            self._turn = self._clock.callLater(0, self._flush)
+        if not self._may_go_on():
+            return
+        if self._turn is None:
+            self._turn = self._clock.callLater(0 if self._urgent else PATIENT, self._flush)
+        elif self._urgent and self._turn.getTime() > self._clock.seconds():
+            self._turn.reset(0)
 
     def _may_go_on(self) -> bool:
         """
@@ -142,6 +154,7 @@ class Outbox(Generic[B]):
                 first.call()
             else:
                 self._let_out(self._take())
+        self._urgent = self._urgent and bool(self._waiting)
 
     def _take(self) -> B:
         """
