@@ -145,6 +145,7 @@ def serve(
     reactor: Any,  # noqa: ANN401 - has no type of its own: many interfaces in one
     options: DaemonOptions,
     factory: IProtocolFactory,
+    farewell: Callable[[], None] = lambda: None,
 ) -> None:
     """
     Have a daemon listen, and see to its clock.
@@ -157,7 +158,7 @@ def serve(
     reactor.seconds = time.monotonic
     endpoint = options.chosen[options.listening]
     described = f"--{options.listening} {endpoint}"
-    listener: Any = Listener(serverFromString(reactor, endpoint), factory, described)
+    listener: Any = Listener(serverFromString(reactor, endpoint), factory, described, farewell)
     listener.setServiceParent(services)
     if options.chosen["trust-network"]:
         _log.critical(

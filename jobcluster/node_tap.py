@@ -107,5 +107,6 @@ def makeService(options: Options) -> MultiService:
     node.link = BalancerLink(node.handle, client.asked, balancer, reactor, machine_clocks)
     services = MultiService()
     Service.setServiceParent(node, services)
-    serve(services, reactor, options, ConsoleFactory(client, reactor, chosen["console-prompt"]))
+    console = ConsoleFactory(client, reactor, chosen["console-prompt"])
+    serve(services, reactor, options, console, lambda: console.leave("This node stops."))
     return services

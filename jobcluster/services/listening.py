@@ -4,6 +4,8 @@ Ports that are open before anything else is done, or the daemon does not start.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -18,13 +20,19 @@ class Listener(Service):
     """
 
     def __init__(
-        self, endpoint: IStreamServerEndpoint, factory: IProtocolFactory, described: str
+        self,
+        endpoint: IStreamServerEndpoint,
+        factory: IProtocolFactory,
+        described: str,
+        farewell: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Listen later.
 
         @param described: the endpoint as the user gave it, with the option's name.
+        @param farewell: called when the port is closed, for those who are connected still.
         """
+        self._farewell = farewell
         self._endpoint = endpoint
         self._factory = factory
         self._described = described
@@ -49,6 +57,7 @@ class Listener(Service):
         Close the port; fires when that is done.
         """
         Service.stopService(self)
+        self._farewell()
         port, self._port = self._port, None
         if port is None:
             return succeed(None)
