@@ -50,6 +50,8 @@ class Books:
         self.old_news = 0
         """Words about offers that nobody knows, counted."""
         self._asked: dict[Entry, None] = {}
+        self._touched: dict[str, NodeRecord] = {}
+        """The nodes whose change policy and meter are to be told of; once for many changes."""
 
     # -- looking up --------------------------------------------------------------------------------
 
@@ -131,6 +133,7 @@ class Books:
         holding.told = True
         holding.suspect = row.suspect
         self._attach(holding, node)
+        self.policy.update(node)
         placed = Placed(row.job, *row.offer, node.name, node.store, node.keeper)
         self.tell_origin(entry.book, "placed", placed)
         if row.once:
@@ -179,11 +182,16 @@ class Books:
         A held offer was started, or has ended.
         """
         node = self.nodes[holding.node]
-        self._count(holding, node, -1)
-        if stage is Stage.ENDED and holding.stage is not Stage.ENDED:
+        before, holding.stage = holding.stage, stage
+        if before is Stage.RUNNING:
+            node.running -= 1
+        if stage is Stage.RUNNING:
+            node.running += 1
+        elif stage is Stage.ENDED and before is not Stage.ENDED:
             node.completed += 1
-        holding.stage = stage
-        self._count(holding, node, +1)
+            node.given -= 1
+            node.suspects -= holding.suspect
+        self._touched[node.name] = node
 
     def _attach(self, holding: Holding, node: NodeRecord) -> None:
         entry = holding.entry
@@ -194,21 +202,30 @@ class Books:
         self._count(holding, node, +1)
 
     def _count(self, holding: Holding, node: NodeRecord, change: int) -> None:
-        if holding.stage is not Stage.ENDED:
-            node.given += change
-            if holding.suspect:
-                node.suspects += change
-            if holding.stage is Stage.RUNNING:
-                node.running += change
-        self.changed(node)
+        if holding.stage is Stage.ENDED:
+            return
+        node.given += change
+        if holding.suspect:
+            node.suspects += change
+        if holding.stage is Stage.RUNNING:
+            node.running += change
+        self._touched[node.name] = node
 
     def changed(self, node: NodeRecord) -> None:
         """
-        Let policy and meter know what a node is like now.
+        Something about a node has changed that policy or meter look at.
         """
-        self.policy.update(node)
-        takes_part = node.open and node.slots > 0
-        self.meter.node(self.seconds, node.name, node.running if takes_part else None)
+        self._touched[node.name] = node
+
+    def refresh(self) -> None:
+        """
+        Let policy and meter know what the nodes are like now.
+        """
+        touched, self._touched = self._touched, {}
+        for node in touched.values():
+            self.policy.update(node)
+            takes_part = node.open and node.slots > 0
+            self.meter.node(self.seconds, node.name, node.running if takes_part else None)
 
     # -- what follows ------------------------------------------------------------------------------
 

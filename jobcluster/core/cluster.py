@@ -185,6 +185,7 @@ class Cluster:
     def _take(self, *, wanted: bool) -> list[BalancerAction]:
         actions, self._out = self._out, []
         actions.extend(self._books.letters.take())
+        self._books.refresh()
         if wanted and self._rounds.wanted():
             actions.append(WantRound())
         return actions

@@ -56,6 +56,7 @@ class Rounds:
         Whether a round is due that would place anything.
         """
         books = self._books
+        books.refresh()
         self._measure()
         struck, self._clock_struck = self._clock_struck, False
         if not books.ready.count or (self._pace.periodic and not struck):
@@ -67,6 +68,7 @@ class Rounds:
         Place everything that can be placed.
         """
         books = self._books
+        books.refresh()
         left = None
         if self._pace.periodic:
             left = self._pace.max_jobs_dispatch
@@ -79,6 +81,7 @@ class Rounds:
                     lanes.remove(lane)
                 elif left is not None:
                     left -= 1
+        books.refresh()
         self._measure()
 
     def _place(self, lane: Lane) -> bool:

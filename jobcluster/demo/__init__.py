@@ -1,0 +1,7 @@
+"""
+A cluster on one machine, some dozens of jobs, and a C{kill -9} in the middle.
+
+C{python -m jobcluster.demo} starts a balancer and three nodes as daemons of twistd, types jobs into
+the console of one node, shows what runs where, and looks whether every ticket has its result.
+It is meant to be read, too: L{jobcluster.demo.console} is a client of the console in a few lines.
+"""
