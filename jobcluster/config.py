@@ -207,7 +207,7 @@ BALANCER: Final[tuple[Setting[Any], ...]] = (
         "max-num-jobs-dispatch",
         "30",
         whole(1),
-        "the most jobs in one dispatch; in the periodic mode, of all dispatches of a round",
+        "in the periodic mode, the most jobs of a round; an eager round places all it can",
         bare="MAX_NUM_JOBS_DISPATCH",
     ),
     Setting(

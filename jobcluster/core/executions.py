@@ -94,8 +94,8 @@ class Execution:
 
         @param boot: the id of this boot of the machine.
         """
-        ends = int((now.wall + self.deadline - now.boot) * 1000)
         begins = int(now.wall * 1000)
+        ends = begins + int(self.payload)
         return Deadline(*self.ref, self.job, boot, self.deadline, begins, ends, self.once)
 
     def run(self, *, adopted: bool) -> Run:

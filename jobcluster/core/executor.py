@@ -32,6 +32,9 @@ from jobcluster.core.words import Ended, Finished, Named, Start, StartedAt
 
 __all__ = ["Executor", "OwnJobs"]
 
+_KEPT: Final = 7 * 86_400.0
+"""Seconds for which an outcome is kept whose origin does not come back; intents have no limit."""
+
 _RETOLD_AT_ONCE: Final = 1000
 """The most outcomes that are told again in one go; the others follow."""
 
@@ -273,16 +276,18 @@ class Executor:
         Tell every outcome that nobody has acknowledged: the join was accepted.
         """
         for execution in list(self._unacknowledged.values()):
-            if execution.outcome is not None:
-                self._tell(execution, execution.outcome, out, now)
+            self._tell(execution, out, now)
 
     def tick(self, out: Out, now: Now) -> None:
         """
         Tell again what nobody has acknowledged for a while.
         """
         for execution in self._overdue(now):
-            if execution.outcome is not None:
-                self._tell(execution, execution.outcome, out, now)
+            outcome = execution.outcome
+            if outcome and not execution.once and now.wall - outcome.ended / 1000 > _KEPT:
+                self._gone(execution, out)
+            else:
+                self._tell(execution, out, now)
 
     def wake(self, now: Now) -> float | None:
         """
@@ -356,9 +361,12 @@ class Executor:
         execution.state = RunState.ENDED
         execution.outcome = outcome
         execution.started = execution.started or outcome.started
-        self._tell(execution, outcome, out, now)
+        self._tell(execution, out, now)
 
-    def _tell(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
+    def _tell(self, execution: Execution, out: Out, now: Now) -> None:
+        outcome = execution.outcome
+        if outcome is None:
+            return
         execution.told = now.mono
         self._unacknowledged.pop(execution.ref, None)
         self._unacknowledged[execution.ref] = execution

@@ -17,6 +17,10 @@ UNDER_WAY_LIMIT: Final = 11.0
 """Seconds for which the joins of one node hold back the placing of others' jobs (rule 3)."""
 
 
+_REMEMBERED: Final = 1000
+"""Names that are remembered for having begun to join; strangers could invent any number."""
+
+
 class Joining:
     """
     A join of which not all parts have come.
@@ -70,6 +74,8 @@ class JoinsUnderWay:
         The first part of a join came; only the first since the last accepted one counts.
         """
         self._since.setdefault(name, seconds)
+        if len(self._since) > _REMEMBERED:
+            del self._since[next(iter(self._since))]
 
     def ended(self, name: str) -> None:
         """

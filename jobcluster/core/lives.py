@@ -5,7 +5,7 @@ The unfinished jobs that an origin has in memory, and what is done when their ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobcluster.core.actions import Outcomes
 from jobcluster.core.jobs import NO_OFFER, Act, Life, Occasion, OriginJob
@@ -17,10 +17,21 @@ from jobcluster.core.values import Job, Now, Outcome, Status
 from jobcluster.core.window import Window
 from jobcluster.core.words import Kept, Offered, Question, Told
 
-__all__ = ["Lives"]
+__all__ = ["Lives", "Whereabouts"]
 
 _SUSPECT_AT: Final = 2
 """Crashes after which a job is one of those of which a node is given one at a time (part 3)."""
+
+
+class Whereabouts(NamedTuple):
+    """Where an unfinished job is, as a person wants to know it."""
+
+    state: str
+    """C{"waiting"}, C{"running"} or C{"cancelling"}."""
+    node: str
+    """Who has it; empty if nobody has, as far as is known."""
+    attempts: int
+    """How often it was started."""
 
 
 class Lives:
@@ -107,6 +118,20 @@ class Lives:
         elif self.joined and not self.stopping:
             out.late.add("offered", self.make_offer(job))
             self._track(job)
+
+    def whereabouts(self, id_: int) -> Whereabouts | None:
+        """
+        Where an unfinished job is that is in memory.
+        """
+        job = self.jobs.get(id_)
+        if job is None:
+            return None
+        number = self.losses.number(job)
+        state = "running" if job.started else "waiting"
+        if job.cancelling:
+            state = "cancelling"
+        attempts = number if job.started else number - 1
+        return Whereabouts(state, job.node, attempts)
 
     def make_offer(self, job: OriginJob) -> Offered:
         """

@@ -45,6 +45,7 @@ from jobcluster.core.events import (
 )
 from jobcluster.core.executor import Executor
 from jobcluster.core.link import LinkRecord
+from jobcluster.core.lives import Whereabouts
 from jobcluster.core.origin import Origin
 from jobcluster.core.out import Out, Words
 from jobcluster.core.parts import split_join
@@ -169,12 +170,11 @@ class Node:
         """Why this node is not joined, in words for people; empty if it is."""
         return self._link.reason
 
-    def whereabouts(self, job: int) -> tuple[str, str] | None:
+    def whereabouts(self, job: int) -> Whereabouts | None:
         """
-        The state of an unfinished job that is in memory, and the node that has it, if any.
+        Where an unfinished job is that is in memory.
         """
-        known = self._origin.jobs.get(job)
-        return None if known is None else (known.state, known.node)
+        return self._origin.lives.whereabouts(job)
 
     @property
     def load(self) -> Load:
@@ -352,6 +352,7 @@ class Node:
         if not self._link.is_current(event.connection) or not self.is_joined:
             return
         said, origin, executor = event.dispatch, self._origin, self._executor
+        executor.start(said.start, out, now)
         executor.cancel((row.ref for row in said.cancel), out, now)
         executor.drop((row.ref for row in said.drop), out)
         executor.acknowledge((row.ref for row in said.acknowledge), out)
@@ -361,4 +362,3 @@ class Node:
         origin.held(said.held, out, now)
         origin.started(said.started, out, now)
         origin.outcomes(said.outcome, out, now)
-        executor.start(said.start, out, now)

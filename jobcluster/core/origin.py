@@ -45,14 +45,14 @@ class Origin:
         self._old_jobs = recovered.last_job
         """Jobs up to here are of earlier incarnations: a balancer may have heard of them."""
         self.window = Window({lane.requires: lane.waiting for lane in recovered.lanes}, limit)
-        self._lives = Lives(identity, self.window)
-        self.jobs = self._lives.jobs
+        self.lives = Lives(identity, self.window)
+        self.jobs = self.lives.jobs
         """The unfinished jobs in memory, by their ids."""
         self._pending: dict[int, list[Callable[[Out, Now], None]]] = {}
         self.old_news = 0
         """Words about offers that are no longer the present ones, counted."""
         for row in recovered.questions:
-            self._lives.remember(row, put=True)
+            self.lives.remember(row, put=True)
 
     # -- from clients ------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Origin:
             ids.append(row.id)
             out.submitted(row)
             if self.window.admits(row):
-                self._lives.put_forward(self._lives.remember(row, put=False), out, now)
+                self.lives.put_forward(self.lives.remember(row, put=False), out, now)
         out.after(Answer(request, tuple(ids)))
 
     def cancel(self, request: int, jobs: tuple[int, ...], out: Out, now: Now) -> None:
@@ -101,10 +101,10 @@ class Origin:
         if job is None:
             return "ended"
         if job.state == "waiting" and not job.put:
-            self._lives.live(job, job.hear(Life.cancelled_free), Occasion(), out, now)
+            self.lives.live(job, job.hear(Life.cancelled_free), Occasion(), out, now)
             return "cancelled"
         told = Occasion(job.offer or NO_OFFER)
-        self._lives.live(job, job.hear(Life.cancelled), told, out, now)
+        self.lives.live(job, job.hear(Life.cancelled), told, out, now)
         return "cancelling"
 
     # -- from the store ----------------------------------------------------------------------------
@@ -115,11 +115,11 @@ class Origin:
         """
         fresh = self._take_up(found)
         for id_ in wanted:
-            self._lives.reads.done("job", id_)
+            self.lives.reads.done("job", id_)
             for word in self._pending.pop(id_, ()):
                 word(out, now)
         for job in fresh:
-            self._lives.put_forward(job, out, now)
+            self.lives.put_forward(job, out, now)
 
     def page_loaded(self, requires: str, jobs: tuple[Job, ...], out: Out, now: Now) -> None:
         """
@@ -127,17 +127,17 @@ class Origin:
         """
         self.window.loaded(requires, jobs)
         fresh = self._take_up(jobs)
-        self._lives.reads.done("page", requires)
+        self.lives.reads.done("page", requires)
         for job in fresh:
-            self._lives.put_forward(job, out, now)
+            self.lives.put_forward(job, out, now)
 
     def _take_up(self, rows: Iterable[Job]) -> list[OriginJob]:
         """Take jobs into memory that are not there, nor have ended since the store was asked."""
         fresh = []
         for row in rows:
-            if row.id not in self.jobs and not self._lives.reads.is_stale(row.id):
+            if row.id not in self.jobs and not self.lives.reads.is_stale(row.id):
                 self.window.found(row)
-                fresh.append(self._lives.remember(row, put=row.id <= self._old_jobs))
+                fresh.append(self.lives.remember(row, put=row.id <= self._old_jobs))
         return fresh
 
     def fill(self, out: Out) -> None:
@@ -145,7 +145,7 @@ class Origin:
         Read on where a window has room.
         """
         for page in self.window.loads():
-            self._lives.reads.asked("page", page.requires)
+            self.lives.reads.asked("page", page.requires)
             out.after(page)
 
     def _when_in_memory(
@@ -158,7 +158,7 @@ class Origin:
             self._pending[id_].append(word)
         else:
             self._pending[id_] = [word]
-            self._lives.reads.asked("job", id_)
+            self.lives.reads.asked("job", id_)
             out.after(LoadJobs((id_,)))
 
     # -- from the balancer -------------------------------------------------------------------------
@@ -170,25 +170,25 @@ class Origin:
         offers, questions = [], []
         for job in self.jobs.values():
             state = job.state
-            if state == "waiting" and not self._lives.stopping:
-                offers.append(self._lives.make_offer(job))
+            if state == "waiting" and not self.lives.stopping:
+                offers.append(self.lives.make_offer(job))
             elif job.cancelling or state == "bound":
-                questions.append(self._lives.question(job))
+                questions.append(self.lives.question(job))
         del now
-        self._lives.joined = True
+        self.lives.joined = True
         return offers, questions
 
     def parted(self, out: Out, now: Now) -> None:
         """
         The connection ended: who holds what is known no longer.
         """
-        self._lives.joined = False
+        self.lives.joined = False
         for job in list(self.jobs.values()):
             job.asked = None
             if job.row.bound is None:
-                self._lives.losses.leave_open(job)
+                self.lives.losses.leave_open(job)
                 job.absent()
-            self._lives.live(job, job.hear(Life.parted), Occasion(), out, now)
+            self.lives.live(job, job.hear(Life.parted), Occasion(), out, now)
 
     def placed(self, rows: Iterable[Placed], out: Out, now: Now) -> None:
         """
@@ -203,10 +203,10 @@ class Origin:
                 held = HeldBy(row.job, *offer, row.node, row.keeper, RunState.WAITING, 0)
                 self.held((held,), out, now)
                 continue
-            self._lives.losses.record_open(job, out, now)
+            self.lives.losses.record_open(job, out, now)
             job.present(offer, row.node, row.keeper, 0)
             acts = job.hear(Life.reserved) if job.once else job.hear(Life.placed)
-            self._lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
+            self.lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
 
     def started(self, rows: Iterable[StartedBy], out: Out, now: Now) -> None:
         """
@@ -221,8 +221,8 @@ class Origin:
 
     def _started(self, job: OriginJob, at: int, out: Out, now: Now) -> None:
         job.started = at
-        self._lives.losses.started(job, now)
-        self._lives.live(job, job.hear(Life.started), Occasion(), out, now)
+        self.lives.losses.started(job, now)
+        self.lives.live(job, job.hear(Life.started), Occasion(), out, now)
 
     def held(self, rows: Iterable[HeldBy], out: Out, now: Now) -> None:
         """
@@ -240,27 +240,27 @@ class Origin:
         told = Occasion(offer, job=row.job, node=row.node)
         job = self.jobs.get(row.job)
         if job is None or not self._may_hold(job, row, out):
-            self._lives.say("drop", told, out)
+            self.lives.say("drop", told, out)
             return
         if job.offer is not None and job.node and job.offer < offer and job.row.bound is None:
             # All but the highest held offer are dropped.
-            self._lives.say("drop", Occasion(job.offer, job=job.row.id), out)
-            self._lives.losses.leave_open(job)
+            self.lives.say("drop", Occasion(job.offer, job=job.row.id), out)
+            self.lives.losses.leave_open(job)
         bound = job.row.bound is not None
         if job.state == "offered" and job.offer is not None:
             told.instead = job.offer[1]
         if not bound:
             self._present(job, offer, row.node, row.keeper, row.started)
         acts = job.hear(Life.held_bound) if bound else job.hear(Life.held)
-        self._lives.live(job, acts, told, out, now)
+        self.lives.live(job, acts, told, out, now)
         if row.state == "running":
             self._started(job, row.started, out, now)
 
     def _may_hold(self, job: OriginJob, row: HeldBy, out: Out) -> bool:
         """Whether the run of an offer is wanted."""
         offer = (row.incarnation, row.serial)
-        if self._lives.losses.is_lost(job, offer):
-            self._lives.losses.returned(job, offer, row.keeper, out)
+        if self.lives.losses.is_lost(job, offer):
+            self.lives.losses.returned(job, offer, row.keeper, out)
             return False
         if job.once:
             return job.row.bound is not None and job.row.bound[:2] == offer
@@ -282,7 +282,7 @@ class Origin:
                 continue
             told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
             acts = job.hear(Life.lost) if row.gone else job.hear(Life.denied)
-            self._lives.live(job, acts, told, out, now)
+            self.lives.live(job, acts, told, out, now)
 
     def lost(self, rows: Iterable[LostBy], out: Out, now: Now) -> None:
         """
@@ -303,10 +303,10 @@ class Origin:
             self.old_news += 1
         elif self._is_answer(job, offer):
             told.at = row.started or job.started
-            self._lives.live(job, job.hear(Life.lost), told, out, now)
+            self.lives.live(job, job.hear(Life.lost), told, out, now)
         else:
             self.old_news += 1
-            self._lives.record_loss(job, told, out, now)
+            self.lives.record_loss(job, told, out, now)
 
     @staticmethod
     def _is_answer(job: OriginJob, offer: Offer) -> bool:
@@ -332,19 +332,19 @@ class Origin:
         told = Occasion(offer, job=row.job, outcome=row.outcome)
         if job is None:
             # It has an outcome: this one was told twice, or comes too late.
-            self._lives.say("acknowledge", told, out)
-        elif job.offer != offer or self._lives.losses.is_lost(job, offer):
+            self.lives.say("acknowledge", told, out)
+        elif job.offer != offer or self.lives.losses.is_lost(job, offer):
             self.old_news += 1
-            self._lives.say("drop", told, out)
+            self.lives.say("drop", told, out)
         elif row.outcome.status == Status.LOST:
             told.cause = row.outcome.detail
             told.node, told.keeper = row.outcome.node, job.keeper
             told.at = row.outcome.started or job.started
-            self._lives.live(job, job.hear(Life.lost), told, out, now)
-            self._lives.say("acknowledge", told, out)
+            self.lives.live(job, job.hear(Life.lost), told, out, now)
+            self.lives.say("acknowledge", told, out)
         else:
-            self._lives.live(job, job.hear(Life.ended), told, out, now)
-            self._lives.say("acknowledge", told, out)
+            self.lives.live(job, job.hear(Life.ended), told, out, now)
+            self.lives.say("acknowledge", told, out)
 
     # -- what this node itself runs ----------------------------------------------------------------
 
@@ -386,7 +386,7 @@ class Origin:
         """
         Offer nothing any more: the jobs wait for this node.
         """
-        self._lives.stopping = True
+        self.lives.stopping = True
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -394,10 +394,10 @@ class Origin:
         """
         Write down which attempts run for a while already.
         """
-        self._lives.losses.record_starts(self.jobs, out, now)
+        self.lives.losses.record_starts(self.jobs, out, now)
 
     def wake(self, now: Now) -> float | None:
         """
         In how many seconds L{tick} has something to do.
         """
-        return self._lives.losses.wake(now)
+        return self.lives.losses.wake(now)

@@ -34,16 +34,8 @@ _PATIENCE: Final = 5.0
 _PAGE: Final = 500
 """Rows read at once where not all of them may be shown."""
 
-_LIVE: Final = {
-    "waiting": "waiting",
-    "offered": "waiting",
-    "placed": "waiting",
-    "running": "running",
-    "bound": "waiting",
-    "cancelling": "cancelling",
-    "revoking": "cancelling",
-}
-"""How the states of a job in memory are called for people."""
+_LIVE: Final = frozenset({"waiting", "running", "cancelling"})
+"""The states in which only memory knows a job to be."""
 
 
 @implementer(IClusterView)
@@ -105,7 +97,7 @@ class ClusterClient:
         return Deferred.fromCoroutine(self._jobs(state, after, limit))
 
     async def _jobs(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
-        if state not in _LIVE.values():
+        if state not in _LIVE:
             page = await self._node.store.views(state, after, limit)
             return tuple(self._overlaid(view) for view in page)
         found: list[JobView] = []
@@ -160,11 +152,12 @@ class ClusterClient:
             return await self._cancel_own(job)
         return (await self._ask(Ask(origin, "cancel", job))).text
 
-    @staticmethod
-    def _parse(ticket: str) -> tuple[str, int]:
+    def _parse(self, ticket: str) -> tuple[str, int]:
         parsed = parse_ticket(ticket)
         if parsed is None:
             raise MalformedTicketError
+        if self._node.identity is None:
+            raise StoreFailedError("This node is still opening its state directory: try again.")
         return parsed
 
     @staticmethod
@@ -195,8 +188,9 @@ class ClusterClient:
         live = None if core is None or view.outcome is not None else core.whereabouts(view.job)
         if live is None:
             return view
-        state, node = live
-        return attrs.evolve(view, state=_LIVE.get(state, view.state), node=node or view.node)
+        return attrs.evolve(
+            view, state=live.state, node=live.node or view.node, attempts=live.attempts
+        )
 
     async def _own(self, job: int) -> JobView:
         if self._node.core is None:

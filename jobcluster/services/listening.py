@@ -69,12 +69,14 @@ class Listener(Service):
         return self._port
 
     def _listen(self) -> None:
-        if self._port is None:
-            self._endpoint.listen(self._factory).addCallbacks(self._listening, self._failed)
+        if self._port is not None:
+            return
+        failures: list[Failure] = []
+        # It is known at once: an exception in a callback would be swallowed.
+        self._endpoint.listen(self._factory).addCallbacks(self._listening, failures.append)
+        for failure in failures:
+            reason = getattr(failure.value, "socketError", failure.value)
+            raise SystemExit(f"cannot listen on {self._described}: {reason}")
 
     def _listening(self, port: IListeningPort) -> None:
         self._port = port
-
-    def _failed(self, failure: Failure) -> None:
-        reason = getattr(failure.value, "socketError", failure.value)
-        raise SystemExit(f"cannot listen on {self._described}: {reason}")

@@ -216,6 +216,7 @@ class NodeService(Service):
         self._upkeep.start()
         if self.link is not None:
             self.link.start()
+        await self._waiters.look(self._store)
 
     def _not_opened(self, failure: Failure) -> None:
         if failure.check(StoreFailedError) and self.identity is not None:

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from jobcluster.core.actions import Answer, Outcomes
 from jobcluster.core.values import Outcome
+from jobcluster.interfaces import IStore
 
 __all__ = ["Requests", "Waiters"]
 
@@ -90,3 +91,14 @@ class Waiters:
         for job, outcome in action.outcomes:
             for waiter in self._waiting.pop(job, ()):
                 waiter.callback(outcome)
+
+    async def look(self, store: IStore) -> None:
+        """
+        See whether the store knows outcomes that nobody will tell again.
+
+        One whose commit seemed to fail may be on the disk all the same.
+        """
+        for job in tuple(self._waiting):
+            view = await store.view(job)
+            if view is not None and view.outcome is not None:
+                self.tell(Outcomes(((job, view.outcome),)))

@@ -13,6 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from jobcluster.core.records import Change
+from jobcluster.errors import StoreError
 from jobcluster.interfaces import IStore
 from jobcluster.services.clocks import Clocks
 
@@ -76,10 +77,13 @@ class Upkeep:
             if call.running:
                 call.stop()
 
-    def _expire(self) -> Deferred[int | None]:
+    def _expire(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._expire_all())
+
+    async def _expire_all(self) -> None:
         before = int((self._clocks().wall - self._retention * _DAY) * 1000)
-        return self._store.expire(before, _EXPIRE_AT_ONCE).addErrback(
-            lambda failure: self._log.warn(
-                "outcomes could not be expired: {reason}", reason=failure.getErrorMessage()
-            )
-        )
+        try:
+            while await self._store.expire(before, _EXPIRE_AT_ONCE) >= _EXPIRE_AT_ONCE:
+                pass
+        except StoreError as reason:
+            self._log.warn("outcomes could not be expired: {reason}", reason=reason)
