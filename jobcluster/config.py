@@ -22,7 +22,9 @@ __all__ = [
     "Setting",
     "UnusableSettingError",
     "choice",
+    "days",
     "flag",
+    "has_port",
     "is_beyond_loopback",
     "milliseconds",
     "node_name",
@@ -35,6 +37,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 _MOST: Final = 2**31 - 1
+_PORTS: Final = 65_535
 _DAY_MS: Final = 86_400_000
 
 
@@ -125,6 +128,16 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def days(value: str) -> float:
+    """
+    A time in days.
+    """
+    try:
+        return seconds(0.001, 36500)(value)
+    except ValueError:
+        raise ValueError("a number of days from 0.001 to 36500") from None
+
+
 def choice(*words: str) -> Callable[[str], str]:
     """
     One of some words.
@@ -181,11 +194,11 @@ _TRUST: Final[Setting[Any]] = Setting(
     "trust-network",
     "0",
     flag,
-    "1: listen beyond loopback without TLS and authentication: everyone who reaches the port can"
+    "listen beyond loopback without TLS and authentication: everyone who reaches the port can"
     " run jobs",
 )
 _VERBOSE: Final[Setting[Any]] = Setting(
-    "verbose", "0", flag, "1: log each submission, dispatch and end", bare="VERBOSE"
+    "verbose", "0", flag, "log each submission, dispatch and end", bare="VERBOSE"
 )
 
 BALANCER: Final[tuple[Setting[Any], ...]] = (
@@ -252,9 +265,7 @@ NODE: Final[tuple[Setting[Any], ...]] = (
         _bytes_free,
         "no job is taken when less is free on the state directory's disk (K, M, G)",
     ),
-    Setting(
-        "retention", "30", seconds(0.001, 36500), "days for which outcomes are kept after their end"
-    ),
+    Setting("retention", "30", days, "days for which outcomes are kept after their end"),
     Setting(
         "console-prompt",
         "auto",
@@ -284,6 +295,18 @@ def resolve(
     @raise UnusableSettingError: if one is nonsense.
     """
     return {setting.name: setting.read(options.get(setting.name), environ) for setting in settings}
+
+
+def has_port(endpoint: str, least: int) -> bool:
+    """
+    Whether the port of an endpoint, if it is one with a port, is from C{least} to 65535.
+    """
+    kind, *arguments = re.split(r"(?<!\\):", endpoint)
+    if kind not in ("tcp", "ssl", "tcp6"):
+        return True
+    ports = [part.removeprefix("port=") for part in arguments if part.startswith("port=")]
+    ports += [part for part in arguments if part.isdecimal()]
+    return all(part.isdecimal() and least <= int(part) <= _PORTS for part in ports[:1])
 
 
 def is_beyond_loopback(endpoint: str) -> bool:

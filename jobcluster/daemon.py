@@ -4,8 +4,9 @@ What both daemons have in common: options that may come from the environment, po
 
 from __future__ import annotations
 
+import atexit
 import os
-import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python import usage
 
-from jobcluster.config import Setting, UnusableSettingError, is_beyond_loopback, resolve
+from jobcluster.config import Setting, UnusableSettingError, has_port, is_beyond_loopback, resolve
 from jobcluster.logs import choose
 
 __all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "serve"]
@@ -117,7 +118,7 @@ def check_server_endpoint(option: str, endpoint: str) -> None:
     from twisted.internet import reactor
     from twisted.internet.endpoints import serverFromString
 
-    _check(option, endpoint, lambda: serverFromString(reactor, endpoint))
+    _check(option, endpoint, lambda: serverFromString(reactor, endpoint), least_port=0)
 
 
 def check_client_endpoint(option: str, endpoint: str) -> None:
@@ -127,17 +128,20 @@ def check_client_endpoint(option: str, endpoint: str) -> None:
     from twisted.internet import reactor
     from twisted.internet.endpoints import clientFromString
 
-    _check(option, endpoint, lambda: clientFromString(reactor, endpoint))
+    _check(option, endpoint, lambda: clientFromString(reactor, endpoint), least_port=1)
 
 
-def _check(option: str, endpoint: str, parse: Callable[[], object]) -> None:
+def _check(option: str, endpoint: str, parse: Callable[[], object], *, least_port: int) -> None:
+    wrong: object = None if has_port(endpoint, least_port) else "its port is out of range"
     try:
         parse()
     except Exception as reason:  # noqa: BLE001 - whatever a parser raises, it is no endpoint
+        wrong = reason
+    if wrong is not None:
         raise SystemExit(
             f"{option} is {endpoint!r}, but must be an endpoint such as tcp:127.0.0.1:7000 or"
-            f" tcp:9000:interface=127.0.0.1 ({reason})"
-        ) from None
+            f" tcp:9000:interface=127.0.0.1 ({wrong})"
+        )
 
 
 def serve(
@@ -174,5 +178,12 @@ def end_with(reactor: Any, reason: str) -> None:  # noqa: ANN401 - see serve
     """
     _log.critical("{reason}", reason=reason)
     if reactor.running:
-        # However its reactor was stopped, twistd says 0 in the end, unless it was by a signal.
-        os.kill(os.getpid(), signal.SIGTERM)
+        # However its reactor was stopped, twistd itself would say 0 in the end.
+        atexit.register(_exit_failed)
+        reactor.stop()
+
+
+def _exit_failed() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

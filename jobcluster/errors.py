@@ -25,6 +25,7 @@ __all__ = [
     "StoreError",
     "StoreFailedError",
     "StoreFullError",
+    "StoreOpeningError",
     "StoreTooNewError",
     "SupersededError",
     "UnknownTicketError",
@@ -120,6 +121,10 @@ class StoreTooNewError(StoreError):
 
 class StoreFailedError(StoreError):
     """The disk failed to take a change: free some space or look at the disk."""
+
+
+class StoreOpeningError(StoreError):
+    """This node is still opening its state directory: try again."""
 
 
 class StoreFullError(StoreError):

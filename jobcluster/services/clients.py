@@ -20,7 +20,6 @@ from jobcluster.errors import (
     ExpiredTicketError,
     MalformedTicketError,
     PeerError,
-    StoreFailedError,
     UnknownTicketError,
 )
 from jobcluster.interfaces import IClusterView
@@ -62,7 +61,7 @@ class ClusterClient:
         See L{IClusterView.joined}.
         """
         core = self._node.core
-        return "the node's disk cannot be used just now" if core is None else core.reason
+        return str(self._node.trouble()) if core is None else core.reason
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
         """
@@ -157,7 +156,7 @@ class ClusterClient:
         if parsed is None:
             raise MalformedTicketError
         if self._node.identity is None:
-            raise StoreFailedError("This node is still opening its state directory: try again.")
+            raise self._node.trouble()
         return parsed
 
     @staticmethod
@@ -194,7 +193,7 @@ class ClusterClient:
 
     async def _own(self, job: int) -> JobView:
         if self._node.core is None:
-            raise StoreFailedError
+            raise self._node.trouble()
         view = await self._node.store.view(job)
         if view is None:
             raise UnknownTicketError

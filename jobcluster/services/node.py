@@ -50,8 +50,10 @@ from jobcluster.errors import (
     JobclusterError,
     NotAcknowledgedError,
     StateGoneError,
+    StoreError,
     StoreFailedError,
     StoreFullError,
+    StoreOpeningError,
 )
 from jobcluster.interfaces import IRunner, IStore
 from jobcluster.services.balancer_link import BalancerLink
@@ -65,6 +67,12 @@ __all__ = ["NodeService", "Setup"]
 
 _REOPEN_AFTER: Final = 1.0
 """Seconds after which a sick disk is tried again."""
+
+_CALM: Final = 10.0
+"""Seconds without a failed commit after which the next one finds the node begin anew at once."""
+
+_ROOM: Final = 256 * 1024
+"""Bytes that must be free for a node to go on whose commit has failed."""
 
 _STOP_LIMIT: Final = 10.0
 """Seconds in which a node that stops in order is to have said all it has to."""
@@ -133,6 +141,8 @@ class NodeService(Service):
         self._requests = Requests()
         self._waiters = Waiters()
         self._stopped: Deferred[None] | None = None
+        self._failed_at: float | None = None
+        """When a commit failed last."""
         self.identity: Identity | None = None
         """Who this node is, once its store is open."""
         self._actions: dict[type, Callable[[Any], object]] = {
@@ -190,6 +200,10 @@ class NodeService(Service):
 
     def _open(self) -> None:
         self._retry = None
+        if self.identity is not None and self._store.free() < _ROOM:
+            # The next commit would fail as the last one did.
+            self._retry = self._clock.callLater(_REOPEN_AFTER, self._open)
+            return
         Deferred.fromCoroutine(self._build()).addErrback(self._not_opened)
 
     async def _build(self) -> None:
@@ -235,7 +249,9 @@ class NodeService(Service):
             self._fatal(failure.getErrorMessage())
             return
         self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
-        self._begin_anew("the node's disk failed", after=0)
+        failed, self._failed_at = self._failed_at, self._clock.seconds()
+        calm = failed is None or self._failed_at - failed > _CALM
+        self._begin_anew("the node's disk failed", after=0 if calm else _REOPEN_AFTER)
 
     def _rebuild(self, _: Rebuild) -> None:
         """A newer process with this node's store has joined: only a new incarnation is heard."""
@@ -269,6 +285,12 @@ class NodeService(Service):
     def store(self) -> IStore:
         """What this node remembers."""
         return self._store
+
+    def trouble(self) -> StoreError:
+        """
+        Why there is no core just now.
+        """
+        return StoreOpeningError() if self.identity is None else StoreFailedError()
 
     @property
     def _running(self) -> IRunner:
@@ -307,7 +329,7 @@ class NodeService(Service):
         Fails with a L{StoreError}.
         """
         if self._core is None:
-            return fail(StoreFailedError())
+            return fail(self.trouble())
         if self._store.free() < self._setup.min_free:
             return fail(StoreFullError())
         wanted = tuple(specs)
@@ -320,7 +342,7 @@ class NodeService(Service):
         Fails with a L{StoreError}.
         """
         if self._core is None:
-            return fail(StoreFailedError())
+            return fail(self.trouble())
         wanted = tuple(jobs)
         return self._requests.ask(lambda number: self.handle(CancelRequested(number, wanted)))
 
