@@ -60,9 +60,7 @@ class Executor:
     """
 
     def __init__(self, identity: Identity, slots: int, own: OwnJobs) -> None:
-        """
-        Nothing runs.
-        """
+        """Begin with nothing."""
         self._name = identity.name
         self._boot = identity.boot
         self._owner = (identity.name, identity.store)
@@ -73,8 +71,7 @@ class Executor:
         self._unacknowledged: dict[Ref, Execution] = {}
         """Those that ended, the one that was told longest ago first."""
         self.executions: dict[Ref, Execution] = {}
-        self.draining = False
-        self.stopping = False
+        self.draining = self.stopping = False
         """No new starts; what runs is being ended."""
         self.retell = 3.0
         """Seconds after which an outcome is told again; a term of the balancer's."""

@@ -278,7 +278,7 @@ class Node:
         if self._link.connection is not None:
             self._part(self._link.connection, out, now)
         self._link.machine.connected(event.connection)
-        offers, questions = self._origin.joining(now)
+        offers, questions = self._origin.joining()
         identity, settings = self._identity, self._settings
         head = JoinPart(
             version=settings.version,

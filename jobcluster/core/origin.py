@@ -36,9 +36,7 @@ class Origin:
 
     def __init__(self, identity: Identity, recovered: Recovered, limit: int) -> None:
         """
-        Take up what the store knows; none of it has been said to any balancer.
-
-        @param limit: the most jobs in one window.
+        Take up what the store knows, with windows of so many jobs.
         """
         self._identity = identity
         self._last_job = recovered.last_job
@@ -163,7 +161,7 @@ class Origin:
 
     # -- from the balancer -------------------------------------------------------------------------
 
-    def joining(self, now: Now) -> tuple[list[Offered], list[Question]]:
+    def joining(self) -> tuple[list[Offered], list[Question]]:
         """
         What to put into a join: the window, and the questions (rule 1).
         """
@@ -174,7 +172,6 @@ class Origin:
                 offers.append(self.lives.make_offer(job))
             elif job.cancelling or state == "bound":
                 questions.append(self.lives.question(job))
-        del now
         self.lives.joined = True
         return offers, questions
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
@@ -43,7 +42,7 @@ from jobcluster.core.events import (
     StopRequested,
     Ticked,
 )
-from jobcluster.core.node import Node, NodeSettings
+from jobcluster.core.node import Node
 from jobcluster.core.records import Change, Identity
 from jobcluster.core.values import Job, Outcome, Spec
 from jobcluster.errors import (
@@ -61,6 +60,7 @@ from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.services.perform import Performer
 from jobcluster.services.requests import Requests, Waiters
+from jobcluster.services.setup import Setup
 from jobcluster.services.upkeep import Upkeep
 
 __all__ = ["NodeService", "Setup"]
@@ -76,29 +76,6 @@ _ROOM: Final = 256 * 1024
 
 _STOP_LIMIT: Final = 10.0
 """Seconds in which a node that stops in order is to have said all it has to."""
-
-
-@attrs.frozen
-class Setup:
-    """What makes one node different from another."""
-
-    settings: NodeSettings
-    name: str
-    """Unless the store remembers another."""
-    boot: str
-    fresh_store: str
-    """The store id to take if the store is new."""
-    random: Callable[[], int]
-    """Draws what an incarnation is told from its clones by."""
-    first_job: int
-    """The greatest job id that a new store claims to have given out."""
-    min_free: int = 0
-    """Bytes that must be free for jobs to be taken."""
-    keep: bool = False
-    """Whether what runs goes on when the node is stopped."""
-    retention: float = 30.0
-    """Days for which outcomes are kept."""
-    verbose: bool = False
 
 
 class NodeService(Service):
@@ -153,7 +130,7 @@ class NodeService(Service):
             SendJoin: self._send_join,
             SendReport: self._send_report,
             Leave: self._leave,
-            Rebuild: self._rebuild,
+            Rebuild: lambda _: self._begin_anew("a newer process has joined", _REOPEN_AFTER),
             Stopped: self._say_stopped,
             StartRuns: self._start_runs,
             StopRuns: lambda action: self._running.stop(action.refs),
@@ -252,10 +229,6 @@ class NodeService(Service):
         failed, self._failed_at = self._failed_at, self._clock.seconds()
         calm = failed is None or self._failed_at - failed > _CALM
         self._begin_anew("the node's disk failed", after=0 if calm else _REOPEN_AFTER)
-
-    def _rebuild(self, _: Rebuild) -> None:
-        """A newer process with this node's store has joined: only a new incarnation is heard."""
-        self._begin_anew("the node begins anew", after=_REOPEN_AFTER)
 
     def _begin_anew(self, reason: str, after: float) -> None:
         self._forget_core()
