@@ -117,10 +117,7 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     """
 
     def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else math.nan
         if not least <= value <= most:
             raise ValueError(f"a number of seconds from {least:g} to {most:g}")
         return value

@@ -138,6 +138,7 @@ def _check(option: str, endpoint: str, parse: Callable[[], object], *, least_por
     except Exception as reason:  # noqa: BLE001 - whatever a parser raises, it is no endpoint
         wrong = reason
     if wrong is not None:
+        wrong = " ".join(str(wrong).split())
         raise SystemExit(
             f"{option} is {endpoint!r}, but must be an endpoint such as tcp:127.0.0.1:7000 or"
             f" tcp:9000:interface=127.0.0.1 ({wrong})"

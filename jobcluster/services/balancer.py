@@ -93,7 +93,9 @@ class BalancerService(Service):
         self._verbose = verbose
         self._log = Logger(namespace="jobcluster.balancer")
         self._cluster = Cluster(settings, balancer, clocks())
+        self._connected: set[BalancerPeer] = set()
         self._peers: dict[int, BalancerPeer] = {}
+        """Those who have begun to join, by their numbers."""
         self._connections: dict[BalancerPeer, int] = {}
         self._joins: dict[int, Deferred[Terms | None]] = {}
         self._refusals: dict[int, RefusedError] = {}
@@ -137,14 +139,16 @@ class BalancerService(Service):
             measured=view.measured,
             worst=view.worst,
         )
-        for peer in list(self._peers.values()):
+        for peer in list(self._connected):
             peer.abandon("the balancer stops")
 
     def build_peer(self) -> BalancerPeer:
         """
         The protocol of a new connection.
         """
-        return BalancerPeer(self, self._clock)
+        peer = BalancerPeer(self, self._clock)
+        self._connected.add(peer)
+        return peer
 
     @property
     def cluster(self) -> Cluster:
@@ -158,6 +162,8 @@ class BalancerService(Service):
         See L{jobcluster.wire.balancer_peer.BalancerShell.join_part}.
         """
         connection = self._number(peer)
+        if connection in self._refusals:
+            return fail(self._refusals[connection])
         joined: Deferred[Terms | None] = Deferred()
         self._joins[connection] = joined
         self._handle(JoinReceived(connection, part))
@@ -198,6 +204,7 @@ class BalancerService(Service):
         """
         See L{jobcluster.wire.balancer_peer.BalancerShell.disconnected}.
         """
+        self._connected.discard(peer)
         connection = self._connections.pop(peer, None)
         if connection is None:
             return

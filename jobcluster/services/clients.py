@@ -9,11 +9,10 @@ from typing import Final
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from jobcluster.core.values import Outcome, Spec, format_ticket, parse_ticket
+from jobcluster.core.values import Spec, format_ticket, parse_ticket
 from jobcluster.core.views import Ask, ClusterView, JobView, Reply
 from jobcluster.errors import (
     BalancerAwayError,
@@ -206,31 +205,24 @@ class ClusterClient:
         A job once it has ended, or as it is when the patience is over.
         """
         # First listen, then look: an outcome between the two must not be missed.
-        ended = self._node.outcome_of(job).addErrback(self._cancelled)
+        ended = self._node.outcome_of(job)
+        timer = None
         try:
             view = await self._own(job)
             if view.outcome is not None:
                 return view
             if patience is not None:
                 timer = self._clock.callLater(patience, ended.cancel)
-                ended.addBoth(self._without, timer)
-            outcome = await ended
+            await ended
+        except CancelledError:
+            if timer is None or timer.active():
+                # It was the client who did not want to wait any more.
+                raise
         finally:
-            ended.cancel()
-        if outcome is None:
-            return await self._own(job)
-        return attrs.evolve(view, state="ended", outcome=outcome, node=outcome.node)
-
-    @staticmethod
-    def _cancelled(failure: Failure) -> Outcome | None:
-        failure.trap(CancelledError)
-        return None
-
-    @staticmethod
-    def _without(result: Outcome | None, timer: IDelayedCall) -> Outcome | None:
-        if timer.active():
-            timer.cancel()
-        return result
+            ended.addErrback(lambda _: None).cancel()
+            if timer is not None and timer.active():
+                timer.cancel()
+        return await self._own(job)
 
     async def _cancel_own(self, job: int) -> str:
         view = await self._own(job)

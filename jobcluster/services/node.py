@@ -118,6 +118,7 @@ class NodeService(Service):
         self._requests = Requests()
         self._waiters = Waiters()
         self._stopped: Deferred[None] | None = None
+        self._trouble: StoreError = StoreOpeningError()
         self._failed_at: float | None = None
         """When a commit failed last."""
         self.identity: Identity | None = None
@@ -130,7 +131,7 @@ class NodeService(Service):
             SendJoin: self._send_join,
             SendReport: self._send_report,
             Leave: self._leave,
-            Rebuild: lambda _: self._begin_anew("a newer process has joined", _REOPEN_AFTER),
+            Rebuild: lambda _: self._begin_anew("a newer process has joined", StoreOpeningError()),
             Stopped: self._say_stopped,
             StartRuns: self._start_runs,
             StopRuns: lambda action: self._running.stop(action.refs),
@@ -212,7 +213,7 @@ class NodeService(Service):
     def _not_opened(self, failure: Failure) -> None:
         if failure.check(StoreFailedError) and self.identity is not None:
             self._log.warn("the disk is still sick: {reason}", reason=failure.getErrorMessage())
-            self._begin_anew("the node's disk failed", after=_REOPEN_AFTER)
+            self._begin_anew("the node's disk failed", StoreFailedError(), _REOPEN_AFTER)
         elif failure.check(JobclusterError):
             self._fatal(failure.getErrorMessage())
         else:
@@ -228,9 +229,11 @@ class NodeService(Service):
         self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
         failed, self._failed_at = self._failed_at, self._clock.seconds()
         calm = failed is None or self._failed_at - failed > _CALM
-        self._begin_anew("the node's disk failed", after=0 if calm else _REOPEN_AFTER)
+        pause = 0.0 if calm else _REOPEN_AFTER
+        self._begin_anew("the node's disk failed", StoreFailedError(), pause)
 
-    def _begin_anew(self, reason: str, after: float) -> None:
+    def _begin_anew(self, reason: str, trouble: StoreError, after: float = 0.0) -> None:
+        self._trouble = trouble
         self._forget_core()
         if self.link is not None:
             self.link.pause(reason)
@@ -246,6 +249,7 @@ class NodeService(Service):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._requests.fail_all(NotAcknowledgedError)
+        self._say_stopped(Stopped())
 
     # -- events and actions ------------------------------------------------------------------------
 
@@ -263,7 +267,7 @@ class NodeService(Service):
         """
         Why there is no core just now.
         """
-        return StoreOpeningError() if self.identity is None else StoreFailedError()
+        return self._trouble
 
     @property
     def _running(self) -> IRunner:

@@ -5,7 +5,8 @@ None of them is a mock: each keeps the contract of what it stands for.
 """
 
 from jobcluster.testing.clocks import HeapClock
+from jobcluster.testing.clusters import MemoryCluster
 from jobcluster.testing.keepers import FakeKeeper, Witness
 from jobcluster.testing.runners import FakeRunner
 
-__all__ = ["FakeKeeper", "FakeRunner", "HeapClock", "Witness"]
+__all__ = ["FakeKeeper", "FakeRunner", "HeapClock", "MemoryCluster", "Witness"]

@@ -43,10 +43,10 @@ from zope.interface import implementer
 
 from jobcluster.core.cluster import ClusterSettings
 from jobcluster.core.node import NodeSettings
-from jobcluster.core.records import Identity, Recovered
+from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import SLEEP, Now, Spec
 from jobcluster.core.views import ClusterView, JobView
-from jobcluster.errors import StoreFailedError
+from jobcluster.errors import StoreError, StoreFailedError
 from jobcluster.interfaces import IClusterView
 from jobcluster.runners.sleep import SleepRunner
 from jobcluster.services.balancer import BalancerService, PeerFactory
@@ -103,8 +103,17 @@ class MemoryDisk:
         """
         self.delay = 0.0
         """Seconds that a commit takes; to be changed while none is under way."""
-        self.sick = False
-        """Whether commits fail, and the node cannot read what it has written."""
+        self.error: StoreError | None = None
+        """What commits fail with, and opening the store."""
+
+    @property
+    def sick(self) -> bool:
+        """Whether commits fail, and the store cannot be opened."""
+        return self.error is not None
+
+    @sick.setter
+    def sick(self, sick: bool) -> None:
+        self.error = StoreFailedError("the disk is sick") if sick else None
 
     def write(self, time: IReactorTime, write: Callable[[], None]) -> Deferred[None]:
         """
@@ -112,27 +121,31 @@ class MemoryDisk:
         """
 
         def now() -> None:
-            if self.sick:
-                raise StoreFailedError("the disk is sick")
+            if self.error is not None:
+                raise self.error
             write()
 
         return deferLater(time, self.delay, now) if self.delay else at_once(now)
 
 
 class _Store(MemoryStore):
-    """A store on a disk that may be sick when it is opened."""
+    """The store of a process that may be killed, on a disk that may be sick when it is opened."""
 
     def __init__(
-        self, tables: Tables, disk: MemoryDisk, time: IReactorTime, wall: Callable[[], float]
+        self, tables: Tables, disk: MemoryDisk, process: Process, wall: Callable[[], float]
     ) -> None:
-        super().__init__(tables, partial(disk.write, time), wall)
+        super().__init__(tables, partial(disk.write, process), wall)
+        self._process = process
         self._disk = disk
+
+    def commit(self, changes: Sequence[Change]) -> Deferred[None]:
+        return super().commit(changes) if self._process.alive else Deferred()
 
     def open(
         self, name: str, boot: str, fresh_store: str, random: int, first_job: int
     ) -> Deferred[tuple[Identity, Recovered]]:
-        if self._disk.sick:
-            return fail(StoreFailedError("the disk is sick"))
+        if self._disk.error is not None:
+            return fail(self._disk.error)
         return super().open(name, boot, fresh_store, random, first_job)
 
 
@@ -382,7 +395,5 @@ class MemoryCluster:
         """
         What a node that connects finds: the balancer's process, and the protocol of the connection.
         """
-        process = self._balancer_process
-        if not process.alive:
-            return None
-        return process, PeerFactory(self.balancer).buildProtocol(ADDRESS)
+        process, peers = self._balancer_process, PeerFactory(self.balancer)
+        return (process, peers.buildProtocol(ADDRESS)) if process.alive else None

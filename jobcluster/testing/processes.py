@@ -28,6 +28,9 @@ __all__ = ["ADDRESS", "Process", "connect"]
 ADDRESS: Final = IPv4Address("TCP", "127.0.0.1", 7000)
 """Of both ends of every connection."""
 
+_BLINK: Final = 1e-6
+"""Seconds: whoever waits at all waits for so long, lest rounding make a time that never comes."""
+
 _PRUNE_ABOVE: Final = 64
 """So many calls are kept before those that are over are forgotten."""
 
@@ -65,6 +68,7 @@ class Process:
         """
         See L{IReactorTime}.
         """
+        delay = max(delay, _BLINK) if delay > 0 else delay
         call = self._clock.callLater(delay, callable, *args, **kwargs)
         if not self.alive:
             call.cancel()
@@ -84,15 +88,17 @@ class Process:
     def die(self) -> None:
         """
         SIGKILL: nothing more is done here, and the other sides see their connections end.
+
+        (Protocols hear of it here too, so that nothing is left of what they were about; but nothing
+        that they do then leaves this process.)
         """
         self.alive = False
         for call in self._calls:
             if call.active():
                 call.cancel()
         self._calls.clear()
-        for end in self.ends:
-            end.cut()
-        self.ends.clear()
+        for end in list(self.ends):
+            end.die()
 
 
 @implementer(ITransport, IConsumer)
@@ -142,6 +148,11 @@ class _End:
     def cut(self) -> None:
         """End from outside, at both ends."""
         self._end(ConnectionLost(), ConnectionLost())
+
+    def die(self) -> None:
+        """End with the process."""
+        self.cut()
+        self._lost(ConnectionLost())
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: ANN401, FBT001
         """See L{IConsumer}: nobody is ever asked to pause."""
