@@ -153,14 +153,15 @@ class BalancerLink:
 
     def _pause_before(self, attempt: int) -> float:
         """Seconds before the next attempt: none, then with jitter, a third of grace at most."""
-        if attempt > 0 and not self._was_away:
+        # The service counts the attempt that is to be made, and that after a loss is the first.
+        if attempt > 1 and not self._was_away:
             self._was_away = True
             self._log.warn("the balancer cannot be reached; trying again and again")
         least = _REFUSED_PAUSE if self._refused else 0.0
         self._refused = False
-        if attempt == 0:
+        if attempt <= 1:
             return least
-        most = min(self._grace / 3, 0.05 * 2.0 ** min(attempt, 10))
+        most = min(self._grace / 3, 0.05 * 2.0 ** min(attempt - 1, 10))
         return max(least, most * random.uniform(0.5, 1.0))  # noqa: S311 - keeps no secret
 
     def _build(self) -> NodePeer:

@@ -28,6 +28,18 @@ async def daemons(tmp_path: Path) -> AsyncIterator[Daemons]:
         await made.end_all()
 
 
+@pytest_twisted.async_yield_fixture(scope="module")
+async def shared_daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemons]:
+    """
+    Start daemons with it that all tests of a module use: they end with the last of these.
+    """
+    made = Daemons(tmp_path_factory.mktemp("shared"))
+    try:
+        yield made
+    finally:
+        await made.end_all()
+
+
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """
