@@ -107,7 +107,8 @@ class BalancerLink:
         self._peer: NodePeer | None = None
         self._refused = False
         self._started = False
-        self._was_away = False
+        self._tries = 0
+        """Attempts to connect since the last join."""
         self.left: Deferred[None] | None = None
         """Once the node has said that it leaves: fires when the balancer has heard that."""
 
@@ -151,17 +152,17 @@ class BalancerLink:
             return succeed(None)
         return client.stopService()
 
-    def _pause_before(self, attempt: int) -> float:
+    def _pause_before(self, _: int) -> float:
         """Seconds before the next attempt: none, then with jitter, a third of grace at most."""
-        # The service counts the attempt that is to be made, and that after a loss is the first.
-        if attempt > 1 and not self._was_away:
-            self._was_away = True
-            self._log.warn("the balancer cannot be reached; trying again and again")
+        # Counted from the last join: a balancer that hangs up at once is not to be called at once.
+        tries, self._tries = self._tries, self._tries + 1
         least = _REFUSED_PAUSE if self._refused else 0.0
         self._refused = False
-        if attempt <= 1:
+        if tries == 0:
             return least
-        most = min(self._grace / 3, 0.05 * 2.0 ** min(attempt - 1, 10))
+        if tries == 1:
+            self._log.warn("the balancer cannot be reached; trying again and again")
+        most = min(self._grace / 3, 0.05 * 2.0 ** min(tries, 10))
         return max(least, most * random.uniform(0.5, 1.0))  # noqa: S311 - keeps no secret
 
     def _build(self) -> NodePeer:
@@ -181,7 +182,7 @@ class BalancerLink:
         def accepted(answer: tuple[float, Terms]) -> None:
             sent, terms = answer
             self._grace = terms.grace
-            self._was_away = False
+            self._tries = 0
             if self._current(connection) is not None:
                 self._handle(JoinAccepted(connection, serial, sent, terms))
 
