@@ -317,6 +317,6 @@ def is_beyond_loopback(endpoint: str) -> bool:
     positional = [part for part in arguments if "=" not in part]
     interface = named.get("interface", positional[1] if len(positional) > 1 else "")
     interface = interface.replace("\\", "")
-    return kind != "tcp" or not re.fullmatch(
+    return kind not in ("tcp", "tcp6") or not re.fullmatch(
         r"localhost|::1|127\.[0-9]+\.[0-9]+\.[0-9]+", interface
     )

@@ -5,6 +5,7 @@ What both daemons have in common: options that may come from the environment, po
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python import usage
@@ -181,7 +183,8 @@ def end_with(reactor: Any, reason: str) -> None:  # noqa: ANN401 - see serve
     if reactor.running:
         # However its reactor was stopped, twistd itself would say 0 in the end.
         atexit.register(_exit_failed)
-        reactor.stop()
+        with contextlib.suppress(ReactorNotRunning):  # it stops already
+            reactor.stop()
 
 
 def _exit_failed() -> None:

@@ -183,6 +183,7 @@ class BalancerLink:
             sent, terms = answer
             self._grace = terms.grace
             self._tries = 0
+            self._refused = False
             if self._current(connection) is not None:
                 self._handle(JoinAccepted(connection, serial, sent, terms))
 

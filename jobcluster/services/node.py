@@ -69,7 +69,7 @@ _REOPEN_AFTER: Final = 1.0
 """Seconds after which a sick disk is tried again."""
 
 _CALM: Final = 10.0
-"""Seconds without a failed commit after which the next one finds the node begin anew at once."""
+"""Seconds after which a node that has begun anew does so at once, when it has to again."""
 
 _ROOM: Final = 256 * 1024
 """Bytes that must be free for a node to go on whose commit has failed."""
@@ -119,8 +119,8 @@ class NodeService(Service):
         self._waiters = Waiters()
         self._stopped: Deferred[None] | None = None
         self._trouble: StoreError = StoreOpeningError()
-        self._failed_at: float | None = None
-        """When a commit failed last."""
+        self._begun_at: float | None = None
+        """When it last had to begin anew."""
         self.identity: Identity | None = None
         """Who this node is, once its store is open."""
         self._actions: dict[type, Callable[[Any], object]] = {
@@ -208,12 +208,13 @@ class NodeService(Service):
         self._upkeep.start()
         if self.link is not None:
             self.link.start()
-        await self._waiters.look(self._store)
+        looked = Deferred.fromCoroutine(self._waiters.look(self._store))
+        looked.addErrback(self._unread, self._core)
 
     def _not_opened(self, failure: Failure) -> None:
         if failure.check(StoreFailedError) and self.identity is not None:
             self._log.warn("the disk is still sick: {reason}", reason=failure.getErrorMessage())
-            self._begin_anew("the node's disk failed", StoreFailedError(), _REOPEN_AFTER)
+            self._begin_anew("the node's disk failed", StoreFailedError())
         elif failure.check(JobclusterError):
             self._fatal(failure.getErrorMessage())
         else:
@@ -227,18 +228,17 @@ class NodeService(Service):
             self._fatal(failure.getErrorMessage())
             return
         self._log.warn("a commit failed: {reason}", reason=failure.getErrorMessage())
-        failed, self._failed_at = self._failed_at, self._clock.seconds()
-        calm = failed is None or self._failed_at - failed > _CALM
-        pause = 0.0 if calm else _REOPEN_AFTER
-        self._begin_anew("the node's disk failed", StoreFailedError(), pause)
+        self._begin_anew("the node's disk failed", StoreFailedError())
 
-    def _begin_anew(self, reason: str, trouble: StoreError, after: float = 0.0) -> None:
+    def _begin_anew(self, reason: str, trouble: StoreError) -> None:
+        before, self._begun_at = self._begun_at, self._clock.seconds()
+        calm = before is None or self._begun_at - before > _CALM
         self._trouble = trouble
         self._forget_core()
         if self.link is not None:
             self.link.pause(reason)
         if self.running:
-            self._retry = self._clock.callLater(after, self._open)
+            self._retry = self._clock.callLater(0 if calm else _REOPEN_AFTER, self._open)
 
     def _forget_core(self) -> None:
         self._core = None
