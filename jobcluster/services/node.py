@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -395,10 +395,6 @@ class NodeService(Service):
 
     def _say_stopped(self, _: Stopped) -> None:
         stopped, self._stopped = self._stopped, None
-        if stopped is None:
-            return
-        left = None if self.link is None else self.link.left
-        if left is None:
-            stopped.callback(None)
-        else:
-            left.addBoth(lambda _: stopped.callback(None))
+        if stopped is not None:
+            left = None if self.link is None else self.link.left
+            (left or succeed(None)).addBoth(lambda _: stopped.callback(None))

@@ -1,0 +1,3 @@
+"""
+Tests of what runs jobs, on a clock that is turned by hand.
+"""

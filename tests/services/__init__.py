@@ -1,0 +1,3 @@
+"""
+Tests of the shells: real ones, over disks, connections and time in memory.
+"""
