@@ -1,0 +1,3 @@
+"""
+Tests of the core: no reactor, no I/O, no real time.
+"""

@@ -1,0 +1,219 @@
+"""
+What is on the disks, and the promises that are about that: C1 and C2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from jobcluster.core.records import (
+    AttemptsRecorded,
+    Cancelling,
+    Change,
+    Deadline,
+    DeadlinesCleared,
+    DeadlinesSet,
+    JobsEnded,
+    JobsSubmitted,
+)
+from jobcluster.core.values import Job, Offer, Outcome, Owner, Ref, Status
+from jobcluster.core.words import Offered
+from tests.core.rig.disks import Disk, DiskWatcher
+from tests.core.rig.ground import BrokenPromiseError
+
+__all__ = ["Key", "Ledger", "Ledgers"]
+
+Key = tuple[str, str, int]
+"""A job over the whole cluster: name and store of its origin, and its id there."""
+
+
+class Ledger:
+    """
+    What is on one disk, as far as promises are concerned.
+    """
+
+    __slots__ = ("acknowledged", "cancelling", "deadlines", "jobs", "open_jobs", "outcomes")
+
+    def __init__(self) -> None:
+        """
+        Nothing.
+        """
+        self.jobs: dict[int, Job] = {}
+        self.open_jobs: set[int] = set()
+        """Those without an outcome."""
+        self.outcomes: dict[int, Outcome] = {}
+        self.cancelling: set[int] = set()
+        self.deadlines: dict[Ref, Deadline] = {}
+        self.acknowledged: set[int] = set()
+        """Jobs whose tickets were handed out."""
+
+    def copy(self) -> Ledger:
+        """
+        The same for a copy of the disk; but nobody was told of tickets there.
+        """
+        other = Ledger()
+        other.jobs = dict(self.jobs)
+        other.open_jobs = set(self.open_jobs)
+        other.outcomes = dict(self.outcomes)
+        other.cancelling = set(self.cancelling)
+        other.deadlines = dict(self.deadlines)
+        return other
+
+
+class Ledgers(DiskWatcher):
+    """
+    Of every disk, what became durable there; whether anybody was told so or not.
+    """
+
+    def __init__(self) -> None:
+        """
+        There are no disks.
+        """
+        self.ledgers: dict[Disk, Ledger] = {}
+        self.copies: set[Owner] = set()
+        """Of these there are clones: two stores that claim to be one, for which little holds."""
+        self.settled: set[Key] = set()
+        """Jobs that have their outcome."""
+        self.never: set[Key] = set()
+        """Jobs of which a client was told that they will never run."""
+        self._over: dict[Key, set[Offer]] = {}
+        self._takes: dict[type, Callable[[Disk, Ledger, Any], None]] = {
+            JobsSubmitted: self._submitted,
+            JobsEnded: self._ended,
+            AttemptsRecorded: self._recorded,
+            Cancelling: self._cancelling,
+            DeadlinesSet: self._set,
+            DeadlinesCleared: self._cleared,
+        }
+
+    def is_over(self, key: Key, offer: Offer) -> bool:
+        """
+        Whether its origin has committed how this attempt ended, or that it is lost.
+        """
+        return offer in self._over.get(key, ())
+
+    def ledger(self, disk: Disk) -> Ledger:
+        """
+        What is on a disk.
+        """
+        ledger = self.ledgers.get(disk)
+        if ledger is None:
+            ledger = self.ledgers[disk] = Ledger()
+        return ledger
+
+    def committed(self, disk: Disk, changes: Sequence[Change]) -> None:
+        """
+        See L{DiskWatcher.committed}.
+        """
+        ledger = self.ledger(disk)
+        for change in changes:
+            take = self._takes.get(type(change))
+            if take is not None:
+                take(disk, ledger, change)
+
+    @staticmethod
+    def _submitted(disk: Disk, ledger: Ledger, change: JobsSubmitted) -> None:
+        for job in change.jobs:
+            if job.id in ledger.jobs:
+                raise BrokenPromiseError("C1", f"job {job.id} of {disk.name} was replaced")
+            ledger.jobs[job.id] = job
+            ledger.open_jobs.add(job.id)
+
+    def _ended(self, disk: Disk, ledger: Ledger, change: JobsEnded) -> None:
+        for job, outcome, _ in change.jobs:
+            before = ledger.outcomes.get(job)
+            if before is not None and before != outcome:
+                text = f"job {job} of {disk.name} has two outcomes: {before} {outcome}"
+                raise BrokenPromiseError("C2", text)
+            ledger.outcomes[job] = outcome
+            ledger.open_jobs.discard(job)
+            self.settled.add((disk.name, disk.store, job))
+
+    def _recorded(self, disk: Disk, _: Ledger, change: AttemptsRecorded) -> None:
+        for attempt in change.attempts:
+            if attempt.ended or attempt.cause:
+                key = (disk.name, disk.store, attempt.job)
+                self._over.setdefault(key, set()).add(attempt.offer)
+
+    @staticmethod
+    def _cancelling(_: Disk, ledger: Ledger, change: Cancelling) -> None:
+        ledger.cancelling.update(change.jobs)
+
+    @staticmethod
+    def _set(_: Disk, ledger: Ledger, change: DeadlinesSet) -> None:
+        ledger.deadlines.update((row.ref, row) for row in change.deadlines)
+
+    @staticmethod
+    def _cleared(_: Disk, ledger: Ledger, change: DeadlinesCleared) -> None:
+        for ref in change.refs:
+            ledger.deadlines.pop(ref, None)
+
+    def copied(self, disk: Disk, copy: Disk) -> None:
+        """
+        See L{DiskWatcher.copied}.
+        """
+        self.copies.add((disk.name, disk.store))
+        self.ledgers[copy] = self.ledger(disk).copy()
+
+    def acknowledged(self, disk: Disk, jobs: Iterable[int]) -> None:
+        """
+        Tickets are handed out.
+        """
+        ledger = self.ledger(disk)
+        for job in jobs:
+            if job not in ledger.jobs:
+                raise BrokenPromiseError(
+                    "C1", f"ticket of job {job}, which is not on the disk of {disk.name}"
+                )
+            ledger.acknowledged.add(job)
+
+    def offered(self, disk: Disk, rows: Iterable[Offered]) -> None:
+        """
+        An origin puts jobs before a balancer.
+        """
+        outcomes = self.ledger(disk).outcomes
+        for row in rows:
+            if row.job in outcomes:
+                text = f"job {row.job} of {disk.name} is offered after its outcome was recorded"
+                raise BrokenPromiseError("C2", text)
+
+    def told_outcomes(self, disk: Disk, outcomes: Iterable[tuple[int, Outcome]]) -> None:
+        """
+        Those who wait for these jobs are told.
+        """
+        ledger = self.ledger(disk)
+        for job, outcome in outcomes:
+            if ledger.outcomes.get(job) != outcome:
+                found = ledger.outcomes.get(job)
+                raise BrokenPromiseError(
+                    "C2", f"job {job} of {disk.name}: told {outcome}, recorded {found}"
+                )
+
+    def told_cancelled(self, disk: Disk, job: int, answer: str) -> None:
+        """
+        A client is told what became of its wish.
+        """
+        ledger = self.ledger(disk)
+        outcome = ledger.outcomes.get(job)
+        if answer == "cancelled":
+            self.never.add((disk.name, disk.store, job))
+        if answer == "cancelled" and (outcome is None or outcome.status != Status.CANCELLED):
+            raise BrokenPromiseError(
+                "C2", f"job {job} of {disk.name}: told cancelled, recorded {outcome}"
+            )
+        if answer == "cancelling" and outcome is None and job not in ledger.cancelling:
+            raise BrokenPromiseError("C2", f"job {job} of {disk.name}: the wish is not on the disk")
+
+    def told_acknowledged(self, disk: Disk, job: int, offer: Offer) -> None:
+        """
+        An executor is told that it may forget an outcome.
+        """
+        ledger = self.ledger(disk)
+        if job not in ledger.open_jobs:
+            return
+        key = (disk.name, disk.store, job)
+        if not self.is_over(key, offer):
+            raise BrokenPromiseError(
+                "C2", f"job {job} of {disk.name}: {offer} acknowledged, not recorded"
+            )
