@@ -106,6 +106,8 @@ class Node:
         self._executor.draining = recovered.draining
         self._held_back = Words()
         """What is to be said when the join that is under way is accepted."""
+        self._said_beyond = 0
+        """How many jobs wait behind the windows, as the balancer was told last."""
         self._stop: StopRequested | None = None
         self._stop_by = 0.0
         """While stopping: when to end at the latest, in seconds of the monotonic clock."""
@@ -195,6 +197,8 @@ class Node:
             self._leave_when_idle(out, now)
         self._origin.fill(out)
         self._origin.tick(out, now)
+        if out.early or out.late:
+            self._said_beyond = self._origin.window.beyond
         state = self._link.state
         if state == "joining":
             self._held_back.merge(out.early)
@@ -343,6 +347,8 @@ class Node:
     def _report_answered(self, event: ReportAnswered, out: Out, _: Now) -> None:
         if self._link.is_current(event.connection):
             self._renew(event.sent, out)
+            if self.is_joined and self._said_beyond != self._origin.window.beyond:
+                self._say_load(out)
 
     def _renew(self, sent: float, out: Out) -> None:
         if self._link.renew(sent):

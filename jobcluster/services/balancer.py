@@ -5,7 +5,7 @@ The balancer's shell: nodes connect to it, and its core decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -45,6 +45,14 @@ from jobcluster.wire.balancer_peer import BalancerPeer
 __all__ = ["BalancerService", "PeerFactory"]
 
 
+_STRANGERS: Final = 20
+"""
+Connections that may wait to join, beside two for each node.
+
+Each may have a box of some MiB under way, so that their number bounds what strangers can cost.
+"""
+
+
 class PeerFactory(Factory):
     """
     Makes a peer for each node that connects.
@@ -58,7 +66,7 @@ class PeerFactory(Factory):
         """
         self._service = service
 
-    def buildProtocol(self, addr: IAddress | None) -> BalancerPeer:
+    def buildProtocol(self, addr: IAddress | None) -> BalancerPeer | None:
         """
         Make the protocol of one connection.
         """
@@ -142,10 +150,14 @@ class BalancerService(Service):
         for peer in list(self._connected):
             peer.abandon("the balancer stops")
 
-    def build_peer(self) -> BalancerPeer:
+    def build_peer(self) -> BalancerPeer | None:
         """
-        The protocol of a new connection.
+        The protocol of a new connection; C{None} if too many have not said who they are.
         """
+        strangers = sum(not peer.joined for peer in self._connected)
+        if strangers >= _STRANGERS + 2 * self._settings.max_nodes:
+            self._log.warn("too many connections have not joined: one more is not taken")
+            return None
         peer = BalancerPeer(self, self._clock)
         self._connected.add(peer)
         return peer

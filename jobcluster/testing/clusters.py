@@ -395,5 +395,6 @@ class MemoryCluster:
         """
         What a node that connects finds: the balancer's process, and the protocol of the connection.
         """
-        process, peers = self._balancer_process, PeerFactory(self.balancer)
-        return (process, peers.buildProtocol(ADDRESS)) if process.alive else None
+        process = self._balancer_process
+        peer = PeerFactory(self.balancer).buildProtocol(ADDRESS) if process.alive else None
+        return None if peer is None else (process, peer)

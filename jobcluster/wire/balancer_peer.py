@@ -48,7 +48,7 @@ Seconds in which a node is to answer a question.
 Less than the node that asked waits for the balancer, whose connection would suffer otherwise.
 """
 
-STRANGER_LIMIT: Final = 8 * 2**20
+STRANGER_LIMIT: Final = 2 * 2**20
 """Bytes of a box from somebody who has not begun to join."""
 
 JOIN_LIMIT: Final = 256 * 2**20

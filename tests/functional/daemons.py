@@ -238,8 +238,17 @@ class Daemon:
         """
         How much of its memory is resident, in MiB.
         """
+        return self._status("VmRSS")
+
+    def peak(self) -> float:
+        """
+        How much of its memory was resident at most, in MiB.
+        """
+        return self._status("VmHWM")
+
+    def _status(self, field: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text("ascii")
-        found = re.search(r"^VmRSS:\s+([0-9]+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{field}:\s+([0-9]+) kB$", status, re.MULTILINE)
         assert found is not None
         return int(found[1]) / 1024
 

@@ -49,6 +49,7 @@ class Visitor:
         self.process = Process(clock)
         self.peer = _SleepyPeer(self, self.process, lambda: clocks_of(clock)().boot)
         server = PeerFactory(scene.balancer).buildProtocol(ADDRESS)
+        assert server is not None  # noqa: S101 - there are few strangers in a test
         connect((self.process, self.peer), (scene.process, server))
 
     def join(self, *parts: JoinPart, **differences: Any) -> Deferred[tuple[float, Terms]]:  # noqa: ANN401

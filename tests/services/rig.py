@@ -108,6 +108,8 @@ class ScriptedStore(MemoryStore):
         """What becomes of the next calls of L{open}, if they do not just succeed."""
         self.reading: Deferred[None] | None = None
         """What the next read for the core waits for."""
+        self.viewed: list[int] = []
+        """The jobs that were viewed."""
         self.viewing: Deferred[None] | None = None
         """What the next view waits for."""
         self.expiring: list[Exception | int] = []
@@ -142,6 +144,7 @@ class ScriptedStore(MemoryStore):
 
     def view(self, job: int) -> Deferred[JobView | None]:
         """See L{jobcluster.interfaces.IStore.view}."""
+        self.viewed.append(job)
         viewing, self.viewing = self.viewing, None
         view = super().view(job)
         return view if viewing is None else viewing.addCallback(lambda _: view)

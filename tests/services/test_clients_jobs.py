@@ -155,6 +155,19 @@ class JobsTests(ServiceCase):
             self.assertEqual(all_of_them, len(set(found)), state)
             self.assertEqual(sorted(found), found)
 
+    def test_far_behind(self) -> None:
+        """
+        One that runs is found behind any number of older ones that wait.
+        """
+        cluster = self.cluster(nodes=1, slots=1)
+        first, *_ = cluster.submit("a", [9000] * 1200)
+        cluster.advance(0)
+        [urgent] = cluster.submit("a", [sleep(9000, priority=5)])
+        cluster.result(cluster.client("a").cancel(first))
+        cluster.advance(0)
+        [view] = self.listed(cluster, "running")
+        self.assertEqual(urgent, format_ticket("a", view.job))
+
     def test_only_its_own(self) -> None:
         """
         Jobs of other nodes are not among them.

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from jobcluster.core.values import format_ticket
 from jobcluster.errors import (
     NodeAwayError,
     NotAcknowledgedError,
     StoreFailedError,
+    UnknownTicketError,
 )
 from tests.services.cases import ServiceCase
 from tests.services.rig import LoneNode, sleep
@@ -70,6 +72,42 @@ class WaitingTests(ServiceCase):
         self.assertEqual(len(node.runners) - 1, node.told.count("runner closed"))
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
+
+    def test_cannot_look(self) -> None:
+        """
+        Where the store cannot be read for that, the node begins anew, as after any read that fails.
+        """
+        node = self.started()
+        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        waiting = node.service.outcome_of(job)
+        viewing: Deferred[None] = Deferred()
+        node.store.viewing = viewing
+        self._fail(node)
+        node.clock.advance(0)
+        viewing.errback(StoreFailedError("cannot read"))
+        self.assertIsNone(node.service.core)
+        node.clock.advance(1)
+        self.assertEqual(3, node.identity.incarnation)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+
+    def test_who_waits_no_longer(self) -> None:
+        """
+        Nobody looks for what nobody waits for: a job that had ended, or was unknown, when somebody
+        wanted to wait for it, or for which somebody has ceased to wait.
+        """
+        node = self.started()
+        ended, open_ = self.successResultOf(node.client.submit([sleep(5), sleep(5)]))
+        self.successResultOf(node.client.cancel(ended))
+        self.successResultOf(node.client.wait(ended))
+        self.failureResultOf(node.client.wait(format_ticket("a", 12345)), UnknownTicketError)
+        waiting = node.client.wait(open_)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        node.store.viewed.clear()
+        self._fail(node)
+        node.clock.advance(5)
+        self.assertEqual([], node.store.viewed)
 
     def _fail(self, node: LoneNode) -> None:
         """Let a commit fail."""

@@ -350,6 +350,28 @@ class SickDiskTests(ServiceCase):
         node.clock.advance(0)
         self.assertEqual(2, node.identity.incarnation)
 
+    def test_late_rows(self) -> None:
+        """
+        So it is with the rows that a read found: the new core reads for itself.
+        """
+        node = self.started()
+        jobs = self.successResultOf(node.service.submit([sleep(5)] * 4100))
+        node.store.reading = reading = Deferred[None]()
+        cancelled = node.service.cancel(jobs[-1:])
+        node.disk.hold = True
+        submitted = node.service.submit([sleep(5)])
+        node.disk.fail(StoreFailedError())
+        node.disk.hold = False
+        self.failureResultOf(submitted)
+        self.failureResultOf(cancelled)
+        node.clock.advance(0)
+        reading.callback(None)
+        core = node.service.core
+        if core is None:
+            raise AssertionError("not open")
+        self.assertIsNotNone(core.whereabouts(jobs[0]))
+        self.assertIsNone(core.whereabouts(jobs[-1]))
+
     def test_late_answer(self) -> None:
         """
         What a read answers, well or ill, to a core that is gone is not told the new one.

@@ -231,6 +231,16 @@ class ClusterTests(ServiceCase):
         cluster.advance(0.02)
         self.assertEqual(["a"], [node.name for node in cluster.view().nodes])
 
+    def test_connection_first(self) -> None:
+        """
+        When it has stopped, its connection has ended, too.
+        """
+        cluster = self.cluster(hop=0.01)
+        node = cluster.nodes["b"]
+        self.assertEqual(1, len(node.process.ends))
+        cluster.result(node.service.stopService())
+        self.assertEqual([], node.process.ends)
+
     def test_hands_back(self) -> None:
         """
         What it ran for others starts elsewhere at once, and is lost by no fault of its own.
