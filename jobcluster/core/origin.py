@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from jobcluster.core.actions import Answer, LoadJobs
+from jobcluster.core.actions import Answer
 from jobcluster.core.jobs import NO_OFFER, Life, Occasion, OriginJob
 from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
 from jobcluster.core.records import Identity, Recovered
+from jobcluster.core.turns import Turns
 from jobcluster.core.values import Cause, Job, Now, Offer, RunState, Spec, Status, mint_job_id
 from jobcluster.core.window import Window
 from jobcluster.core.words import (
@@ -46,7 +47,7 @@ class Origin:
         self.lives = Lives(identity, self.window)
         self.jobs = self.lives.jobs
         """The unfinished jobs in memory, by their ids."""
-        self._pending: dict[int, list[Callable[[Out, Now], None]]] = {}
+        self._turns = Turns(self.jobs, self.lives.reads)
         self.old_news = 0
         """Words about offers that are no longer the present ones, counted."""
         for row in recovered.questions:
@@ -55,9 +56,7 @@ class Origin:
     # -- from clients ------------------------------------------------------------------------------
 
     def submit(self, request: int, specs: Iterable[Spec], out: Out, now: Now) -> None:
-        """
-        Take new jobs; their ids are answered once they are committed.
-        """
+        """Take new jobs; their ids are answered once they are committed."""
         ids = []
         for spec in specs:
             self._last_job = mint_job_id(self._last_job, now.wall)
@@ -92,7 +91,7 @@ class Origin:
             def found(out: Out, now: Now, id_: int = id_) -> None:
                 cancelled(id_, self._cancel(id_, out, now), out)
 
-            self._when_in_memory(id_, found, out, now)
+            self._turns.when_in_memory(id_, found, out, now, lasting=True)
 
     def _cancel(self, id_: int, out: Out, now: Now) -> str:
         job = self.jobs.get(id_)
@@ -113,9 +112,7 @@ class Origin:
         """
         fresh = self._take_up(found)
         for id_ in wanted:
-            self.lives.reads.done("job", id_)
-            for word in self._pending.pop(id_, ()):
-                word(out, now)
+            self._turns.loaded(id_, out, now)
         for job in fresh:
             self.lives.put_forward(job, out, now)
 
@@ -146,19 +143,6 @@ class Origin:
             self.lives.reads.asked("page", page.requires)
             out.after(page)
 
-    def _when_in_memory(
-        self, id_: int, word: Callable[[Out, Now], None], out: Out, now: Now
-    ) -> None:
-        """Do this at once, or when the store has been asked about the job."""
-        if id_ in self.jobs:
-            word(out, now)
-        elif id_ in self._pending:
-            self._pending[id_].append(word)
-        else:
-            self._pending[id_] = [word]
-            self.lives.reads.asked("job", id_)
-            out.after(LoadJobs((id_,)))
-
     # -- from the balancer -------------------------------------------------------------------------
 
     def joining(self) -> tuple[list[Offered], list[Question]]:
@@ -180,6 +164,7 @@ class Origin:
         The connection ended: who holds what is known no longer.
         """
         self.lives.joined = False
+        self._turns.parted()
         for job in list(self.jobs.values()):
             job.asked = None
             if job.row.bound is None:
@@ -192,18 +177,25 @@ class Origin:
         Offers were given to nodes; so nobody holds any older one.
         """
         for row in rows:
-            job = self.jobs.get(row.job)
-            offer = (row.incarnation, row.serial)
-            if job is None or job.offer != offer or job.state != "offered":
-                # It has another offer by now, or none: but this one is held all the same.
-                self.old_news += 1
-                held = HeldBy(row.job, *offer, row.node, row.keeper, RunState.WAITING, 0)
-                self.held((held,), out, now)
-                continue
-            self.lives.losses.record_open(job, out, now)
-            job.present(offer, row.node, row.keeper, 0)
-            acts = job.hear(Life.reserved) if job.once else job.hear(Life.placed)
-            self.lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
+
+            def heard(out: Out, now: Now, row: Placed = row) -> None:
+                self._placed(row, out, now)
+
+            self._turns.in_turn(row.job, heard, out, now)
+
+    def _placed(self, row: Placed, out: Out, now: Now) -> None:
+        job = self.jobs.get(row.job)
+        offer = (row.incarnation, row.serial)
+        if job is None or job.offer != offer or job.state != "offered":
+            # It has another offer by now, or none: but this one is held all the same.
+            self.old_news += 1
+            held = HeldBy(row.job, *offer, row.node, row.keeper, RunState.WAITING, 0)
+            self.held((held,), out, now)
+            return
+        self.lives.losses.record_open(job, out, now)
+        job.present(offer, row.node, row.keeper, 0)
+        acts = job.hear(Life.reserved) if job.once else job.hear(Life.placed)
+        self.lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
 
     def started(self, rows: Iterable[StartedBy], out: Out, now: Now) -> None:
         """
@@ -230,7 +222,7 @@ class Origin:
             def found(out: Out, now: Now, row: HeldBy = row) -> None:
                 self._held(row, out, now)
 
-            self._when_in_memory(row.job, found, out, now)
+            self._turns.when_in_memory(row.job, found, out, now)
 
     def _held(self, row: HeldBy, out: Out, now: Now) -> None:
         offer = (row.incarnation, row.serial)
@@ -272,14 +264,21 @@ class Origin:
         Nobody holds these.
         """
         for row in rows:
-            job = self.jobs.get(row.job)
-            offer = (row.incarnation, row.serial)
-            if job is None or not self._is_answer(job, offer):
-                self.old_news += 1
-                continue
-            told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
-            acts = job.hear(Life.lost) if row.gone else job.hear(Life.denied)
-            self.lives.live(job, acts, told, out, now)
+
+            def heard(out: Out, now: Now, row: Nobody = row) -> None:
+                self._nobody(row, out, now)
+
+            self._turns.in_turn(row.job, heard, out, now)
+
+    def _nobody(self, row: Nobody, out: Out, now: Now) -> None:
+        job = self.jobs.get(row.job)
+        offer = (row.incarnation, row.serial)
+        if job is None or not self._is_answer(job, offer):
+            self.old_news += 1
+            return
+        told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
+        acts = job.hear(Life.lost) if row.gone else job.hear(Life.denied)
+        self.lives.live(job, acts, told, out, now)
 
     def lost(self, rows: Iterable[LostBy], out: Out, now: Now) -> None:
         """
@@ -290,7 +289,7 @@ class Origin:
             def found(out: Out, now: Now, row: LostBy = row) -> None:
                 self._lost(row, out, now)
 
-            self._when_in_memory(row.job, found, out, now)
+            self._turns.when_in_memory(row.job, found, out, now)
 
     def _lost(self, row: LostBy, out: Out, now: Now) -> None:
         job = self.jobs.get(row.job)
@@ -321,7 +320,7 @@ class Origin:
             def found(out: Out, now: Now, row: Ended = row) -> None:
                 self._outcome(row, out, now)
 
-            self._when_in_memory(row.job, found, out, now)
+            self._turns.when_in_memory(row.job, found, out, now)
 
     def _outcome(self, row: Ended, out: Out, now: Now) -> None:
         job = self.jobs.get(row.job)
@@ -370,7 +369,7 @@ class Origin:
             self._outcome(row, out, now)
             done(out, now)
 
-        self._when_in_memory(row.job, found, out, now)
+        self._turns.when_in_memory(row.job, found, out, now, lasting=True)
 
     def payload_of(self, id_: int, offer: Offer) -> bytes | None:
         """
