@@ -66,13 +66,12 @@ class Process:
         **kwargs: object,
     ) -> DelayedCall:
         """
-        See L{IReactorTime}.
+        See L{IReactorTime}; in a dead process no time passes.
         """
         delay = max(delay, _BLINK) if delay > 0 else delay
-        call = self._clock.callLater(delay, callable, *args, **kwargs)
         if not self.alive:
-            call.cancel()
-            return call
+            return HeapClock().callLater(delay, callable, *args, **kwargs)
+        call = self._clock.callLater(delay, callable, *args, **kwargs)
         self._calls.append(call)
         if len(self._calls) > self._prune_above:
             self._calls = [call for call in self._calls if call.active()]
@@ -93,12 +92,12 @@ class Process:
         that they do then leaves this process.)
         """
         self.alive = False
+        for end in list(self.ends):
+            end.die()
         for call in self._calls:
             if call.active():
                 call.cancel()
         self._calls.clear()
-        for end in list(self.ends):
-            end.die()
 
 
 @implementer(ITransport, IConsumer)
