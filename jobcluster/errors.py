@@ -67,7 +67,7 @@ class PeerError(JobclusterError):
 
 
 class BalancerAwayError(PeerError):
-    """The balancer cannot be reached just now: try again later."""
+    """The balancer cannot be asked just now: try again later."""
 
 
 class NodeAwayError(PeerError):

@@ -143,6 +143,13 @@ class Cluster:
         node = self._books.nodes.get(name)
         return None if node is None else node.connection
 
+    def name_of(self, connection: int) -> str:
+        """
+        The node at the other end of a connection; empty if none has joined over it.
+        """
+        node = self._peers.get(connection)
+        return "" if node is None else node.name
+
     def books(self) -> Books:
         """
         What is known, for tests and for the figures; not to be changed.
@@ -234,7 +241,9 @@ class Cluster:
         self._under_way.ended(part.name)
         superseded = verdict is Verdict.SUPERSEDED
         self._out.append(Refuse(connection, part.serial, reason, superseded))
-        self._out.append(Note("warn", "refused a node", {"node": part.name, "reason": reason}))
+        if self._refused.get(part.name) != reason:
+            # It tries again and again; once is enough to read.
+            self._out.append(Note("warn", "refused a node", {"node": part.name, "reason": reason}))
         if verdict is not Verdict.OLD:
             self._refused.pop(part.name, None)
             self._refused[part.name] = reason

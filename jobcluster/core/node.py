@@ -106,6 +106,8 @@ class Node:
         self._executor.draining = recovered.draining
         self._held_back = Words()
         """What is to be said when the join that is under way is accepted."""
+        self._refused_for = ""
+        """Why the balancer refused it last, since it was joined."""
         self._said_beyond = 0
         """How many jobs wait behind the windows, as the balancer was told last."""
         self._stop: StopRequested | None = None
@@ -310,10 +312,11 @@ class Node:
             self._part(event.connection, out, now)
 
     def _part(self, connection: int, out: Out, now: Now) -> None:
-        lost = self._link.machine.disconnected()
+        was_joined = self.is_joined
+        self._link.machine.disconnected()
         self._held_back.clear()
         self._origin.parted(out, now)
-        if lost:
+        if was_joined:
             out.before(Note("info", "not joined", {"reason": self._link.reason}))
         del connection
 
@@ -325,6 +328,7 @@ class Node:
             return
         self._executor.retell = event.terms.retell
         self._origin.window.limit = event.terms.window
+        self._refused_for = ""
         self._renew(event.sent, out)
         # What has changed since the inventory was taken is said now (rule 1).
         out.early.merge(self._held_back)
@@ -337,7 +341,10 @@ class Node:
         if not link.is_current(event.connection) or event.serial != link.serial:
             return
         if link.machine.refused(event.reason):
-            out.before(Note("warn", "the balancer refused this node", {"reason": event.reason}))
+            if event.reason != self._refused_for:
+                # It is refused again and again; once is enough to read.
+                self._refused_for = event.reason
+                out.before(Note("warn", "the balancer refused this node", {"reason": event.reason}))
             out.before(CloseConnection(event.connection, event.reason))
             if event.superseded:
                 # The newer process may be gone for good: with a greater number this one is heard,

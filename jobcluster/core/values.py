@@ -286,4 +286,4 @@ def parse_ticket(text: str) -> tuple[str, int] | None:
         if value is None:
             return None
         job = job << 5 | value
-    return (origin, job) if 0 < job < _ID_LIMIT else None
+    return (origin, job) if job < _ID_LIMIT else None

@@ -34,7 +34,7 @@ from jobcluster.core.events import (
     RoundDue,
     Ticked,
 )
-from jobcluster.core.values import Terms
+from jobcluster.core.values import Terms, format_ticket
 from jobcluster.core.views import Ask, Reply
 from jobcluster.core.words import Dispatch, JoinPart, Report
 from jobcluster.errors import NodeAwayError, PeerError, RefusedError, SupersededError
@@ -294,10 +294,10 @@ class BalancerService(Service):
 
     def _log_dispatch(self, action: SendDispatch) -> None:
         said: Dispatch = action.dispatch
-        if said.start or said.outcome:
-            self._log.info(
-                "connection {connection}: {started} to start, {ended} ended",
-                connection=action.connection,
-                started=len(said.start),
-                ended=len(said.outcome),
-            )
+        name = self._cluster.name_of(action.connection)
+        for start in said.start:
+            ticket = format_ticket(start.origin, start.job)
+            self._log.info("{ticket} goes to {node}", ticket=ticket, node=name)
+        for row in said.outcome:
+            ticket = format_ticket(name, row.job)
+            self._log.info("{ticket} ended: {status}", ticket=ticket, status=row.outcome.status)

@@ -44,7 +44,7 @@ from jobcluster.core.events import (
 )
 from jobcluster.core.node import Node
 from jobcluster.core.records import Change, Identity
-from jobcluster.core.values import Job, Outcome, Spec
+from jobcluster.core.values import Job, Outcome, Spec, format_ticket
 from jobcluster.errors import (
     JobclusterError,
     NotAcknowledgedError,
@@ -275,9 +275,7 @@ class NodeService(Service):
         return self._runner
 
     def handle(self, event: NodeEvent) -> None:
-        """
-        Something happened.
-        """
+        """Something happened."""
         if self._core is None or self._performer is None:
             return
         self._performer.perform(self._core.handle(event, self._clocks()))
@@ -300,11 +298,7 @@ class NodeService(Service):
     # -- clients -----------------------------------------------------------------------------------
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int, ...]]:
-        """
-        Take jobs; fires with their ids once they are on the disk.
-
-        Fails with a L{StoreError}.
-        """
+        """Fires with the ids of new jobs once they are on the disk, or with a L{StoreError}."""
         if self._core is None:
             return fail(self.trouble())
         if self._store.free() < self._setup.min_free:
@@ -329,15 +323,21 @@ class NodeService(Service):
         """
         return self._waiters.add(job)
 
+    def _ticket(self, job: int) -> str:
+        return format_ticket(self.identity.name if self.identity else "", job)
+
     def _answer(self, action: Answer) -> None:
         if self._setup.verbose:
-            self._log.info("request answered: {value}", value=action.value)
+            for job in action.value:
+                if isinstance(job, int):
+                    self._log.info("{ticket} was submitted", ticket=self._ticket(job))
         self._requests.answer(action)
 
     def _outcomes(self, action: Outcomes) -> None:
         if self._setup.verbose:
             for job, outcome in action.outcomes:
-                self._log.info("job {job} ended: {status}", job=job, status=outcome.status)
+                ticket = self._ticket(job)
+                self._log.info("{ticket} ended: {status}", ticket=ticket, status=outcome.status)
         self._waiters.tell(action)
 
     # -- the store ---------------------------------------------------------------------------------
@@ -390,7 +390,8 @@ class NodeService(Service):
 
     def _start_runs(self, action: StartRuns) -> None:
         if self._setup.verbose:
-            self._log.info("{count} jobs to start", count=len(action.runs))
+            for run in action.runs:
+                self._log.info("{ticket} starts", ticket=format_ticket(run.origin, run.job))
         self._running.start(action.runs)
 
     def _say_stopped(self, _: Stopped) -> None:

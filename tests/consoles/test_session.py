@@ -186,7 +186,7 @@ class OrderTests(SessionCase):
         self.cluster.why = "cannot connect"
         self.typist.type("nodes\n")
         [line] = self.lines()
-        self.assertTrue(line.startswith("Error: The balancer cannot be reached"))
+        self.assertTrue(line.startswith("Error: The balancer cannot be asked"))
         self.assertIn("not joined: cannot connect", line)
 
     def test_interrupted(self) -> None:

@@ -155,7 +155,7 @@ class ViewTests(ServiceCase):
         What is no ticket is said to be none, whatever is asked about it.
         """
         client = self.started().client
-        for text in ("", "a", "a.b", "a.0000000000000", "a." + "u" * 13, "12.0123456789abc"):
+        for text in ("", "a", "a.b", "a." + "u" * 13, "12.0123456789abc"):
             for asked in questions(client, text):
                 self.failureResultOf(asked, MalformedTicketError)
 

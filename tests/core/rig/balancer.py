@@ -284,7 +284,7 @@ class BalancerProcess(Peer):
             elif peering.joined and now.mono - peering.speaker.said_at >= _IDLE:
                 self._say_nothing(peering)
         if not self._round_wanted:
-            self.placements.check_left(rows_of(self.cluster))
+            self.placements.check_left(rows_of(self.cluster), self.truth.copies)
 
     def _say_nothing(self, peering: Peering) -> None:
         now = self.now()
@@ -304,7 +304,7 @@ class BalancerProcess(Peer):
         actions = self.cluster.handle(RoundDue(), self.now())
         self.ground.counts["rounds"] += 1
         self.ground.counts["placed"] += self.placements.check(before, actions)
-        self.placements.check_left(rows_of(self.cluster))
+        self.placements.check_left(rows_of(self.cluster), self.truth.copies)
         self._do(actions)
 
     def _arm(self) -> None:

@@ -152,16 +152,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     faults = {name: ALL_FAULTS[name] for name in options.fault or ALL_FAULTS}
     began = time.monotonic()
-    results = list(
-        drive_all(
+    results = []
+    try:
+        for result in drive_all(
             options.seeds,
             options.steps,
             faults,
             options.jobs,
             options.lines,
             merging=options.merging,
-        )
-    )
+        ):
+            results.append(result)  # noqa: PERF402 - what there is by then is shown
+    except KeyboardInterrupt:
+        sys.stdout.write("interrupted\n")
     sys.stdout.write(summary(results, options.steps, began) + "\n")
     return int(any(result.violation for result in results))
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from jobcluster.core.actions import BalancerAction, SendDispatch
 from jobcluster.core.cluster import Cluster
+from jobcluster.core.values import Owner
 from jobcluster.core.words import JoinPart, Offered, Placed, Report
 from tests.core.rig.ground import BrokenPromiseError
 
@@ -75,6 +77,7 @@ class Placements:
         """
         self._eager = eager
         self._waiting: dict[int, dict[int, Offered]] = {}
+        self._owners: dict[int, Owner] = {}
         self._kept: dict[int, set[int]] = {}
         """Jobs whose waiting offer may have been replaced by one that was kept."""
 
@@ -84,6 +87,7 @@ class Placements:
         """
         This join was accepted.
         """
+        self._owners[connection] = (parts[0].name, parts[0].store)
         self._kept[connection] = set()
         self._waiting[connection] = {row.job: row for part in parts for row in part.offered}
 
@@ -137,9 +141,11 @@ class Placements:
             raise BrokenPromiseError("C4", f"{placed} was placed, but {row} waits")
         return (row.requires, placed.node)
 
-    def check_left(self, after: Mapping[str, NodeRow]) -> None:
+    def check_left(self, after: Mapping[str, NodeRow], copies: AbstractSet[Owner]) -> None:
         """
         Hold what is left waiting against C4 (b), as far as it is sure to be placeable.
+
+        @param copies: origins of which there are clones; their jobs may have ids in common.
         """
         if not self._eager:
             return
@@ -147,6 +153,8 @@ class Placements:
         if not free:
             return
         for connection, waiting in self._waiting.items():
+            if self._owners[connection] in copies:
+                continue
             for row in waiting.values():
                 if row.fresh and not row.suspect and row.job not in self._kept[connection]:
                     for node in free:
