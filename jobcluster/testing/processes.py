@@ -31,6 +31,9 @@ ADDRESS: Final = IPv4Address("TCP", "127.0.0.1", 7000)
 _BLINK: Final = 1e-6
 """Seconds: whoever waits at all waits for so long, lest rounding make a time that never comes."""
 
+_BUSY: Final = 200_000
+"""So many calls are asked for at one time by nothing but a loop that never ends."""
+
 _PRUNE_ABOVE: Final = 64
 """So many calls are kept before those that are over are forgotten."""
 
@@ -45,18 +48,21 @@ class Process:
         """
         A process that runs.
         """
-        self._clock = clock
+        self.clock = clock
         self.alive = True
         self.ends: list[_End] = []
         """Of its connections."""
         self._calls: list[DelayedCall] = []
         self._prune_above = _PRUNE_ABOVE
+        self._asked_at = 0.0
+        self._asked = 0
+        """How many calls were asked for at that time."""
 
     def seconds(self) -> float:
         """
         See L{IReactorTime}.
         """
-        return self._clock.seconds()
+        return self.clock.seconds()
 
     def callLater(
         self,
@@ -71,12 +77,20 @@ class Process:
         delay = max(delay, _BLINK) if delay > 0 else delay
         if not self.alive:
             return HeapClock().callLater(delay, callable, *args, **kwargs)
-        call = self._clock.callLater(delay, callable, *args, **kwargs)
+        self._count()
+        call = self.clock.callLater(delay, callable, *args, **kwargs)
         self._calls.append(call)
         if len(self._calls) > self._prune_above:
             self._calls = [call for call in self._calls if call.active()]
             self._prune_above = 2 * len(self._calls) + _PRUNE_ABOVE
         return call
+
+    def _count(self) -> None:
+        if self._asked_at != self.seconds():
+            self._asked_at, self._asked = self.seconds(), 0
+        self._asked += 1
+        if self._asked > _BUSY:
+            raise AssertionError("time stands still: something happens again and again")
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
         """

@@ -33,7 +33,7 @@ _UNDER_WAY: Final = 15
 _SETTLE_LIMIT: Final = 90.0
 """Seconds in which the next job is to have its outcome once the faults have stopped."""
 
-_TO_START: Final = re.compile(r"\] ([0-9]+) jobs to start$", re.MULTILINE)
+_TO_START: Final = re.compile(r"\] \S+ starts$", re.MULTILINE)
 
 
 def mixed(count: int, seed: int = 9) -> list[int]:
@@ -173,8 +173,7 @@ class Scene:
         an earlier one has started comes before it says that it is up.
         """
         return sum(
-            int(count)
+            len(_TO_START.findall(process.partition(f"node {name} is up")[2]))
             for name, node in self.cluster.nodes.items()
             for process in node.said_ever.split(" starting up.")
-            for count in _TO_START.findall(process.partition(f"node {name} is up")[2])
         )

@@ -19,7 +19,9 @@ from jobcluster.errors import (
     StoreFailedError,
 )
 from jobcluster.testing import clusters
+from jobcluster.testing.clocks import HeapClock
 from jobcluster.testing.clusters import MemoryCluster
+from jobcluster.testing.processes import Process
 from tests.services.cases import ServiceCase
 from tests.services.rig import sleep
 
@@ -140,6 +142,30 @@ class TimeTests(ServiceCase):
         cluster.close()
         with self.assertRaises(AssertionError):
             cluster.until(lambda: False)
+
+    def test_time_that_stands_still(self) -> None:
+        """
+        What happens again and again in no time is noticed.
+        """
+        process = Process(HeapClock())
+
+        def again() -> None:
+            process.callLater(0, again)
+
+        again()
+        with self.assertRaises(AssertionError):
+            process.clock.advance(0)
+        process.die()
+
+    def test_rounding(self) -> None:
+        """
+        A time that is too short to be told from none passes all the same.
+        """
+        process = Process(HeapClock(1e9))
+        times: list[float] = []
+        process.callLater(1e-12, lambda: times.append(process.seconds()))
+        process.clock.advance(1)
+        self.assertGreater(times[0], 1e9)
 
     def test_specs(self) -> None:
         """
