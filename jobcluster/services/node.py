@@ -206,7 +206,7 @@ class NodeService(Service):
             incarnation=identity.incarnation,
         )
         self._upkeep.start()
-        if self.link is not None:
+        if self.link is not None and self._core is not None:  # the first commit may have failed
             self.link.start()
         looked = Deferred.fromCoroutine(self._waiters.look(self._store))
         looked.addErrback(self._unread, self._core)
