@@ -245,8 +245,12 @@ class Executor:
                 outcome = outcome._replace(node=self._name)
             if execution.dropped:
                 self._gone(execution, out)
-            else:
-                self._ended(execution, outcome, out, now)
+                continue
+            if execution.recorded and not execution.once and outcome.status != Status.SUCCEEDED:
+                # It was stopped: the next process of this node must not take it up again.
+                execution.recorded = False
+                out.cleared(execution.ref)
+            self._ended(execution, outcome, out, now)
         self._begin(out, now)
 
     def dropped(self, refs: Iterable[Ref], out: Out, now: Now) -> None:

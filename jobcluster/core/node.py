@@ -369,9 +369,10 @@ class Node:
         executor.cancel((row.ref for row in said.cancel), out, now)
         executor.drop((row.ref for row in said.drop), out)
         executor.acknowledge((row.ref for row in said.acknowledge), out)
-        origin.nobody(said.nobody, out, now)
-        origin.lost(said.lost, out, now)
         origin.placed(said.placed, out, now)
         origin.held(said.held, out, now)
         origin.started(said.started, out, now)
+        # Merged boxes may say of one offer that it was placed, and that nobody has it any more.
+        origin.nobody(said.nobody, out, now)
+        origin.lost(said.lost, out, now)
         origin.outcomes(said.outcome, out, now)

@@ -171,6 +171,10 @@ def acknowledge(books: Books, book: OwnerBook, rows: Sequence[Told]) -> None:
         if holding is None:
             books.old_news += 1
             continue
+        if holding.stage is not Stage.ENDED:
+            # It was told as ended by a process of its node that is no more, and goes on in the next.
+            drop(books, book, (row,))
+            continue
         if holding.node != book.name or books.nodes[holding.node].connection != book.connection:
             books.tell_executor(holding, "acknowledge")
         books.detach(holding)

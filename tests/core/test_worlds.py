@@ -17,7 +17,7 @@ from tests.core.rig.chaos import Chaos
 from tests.core.rig.drive import ALL_FAULTS, drive
 from tests.core.rig.placements import rows_of
 from tests.core.rig.settling import settle
-from tests.core.rig.shapes import Shape, sleep
+from tests.core.rig.shapes import Kit, Shape, sleep
 from tests.core.rig.world import World
 
 _SEEDS: Final = 60
@@ -35,6 +35,16 @@ class SeedTests(SynchronousTestCase):
         """
         for seed in range(_SEEDS):
             result = drive(seed, _STEPS, lines=60)
+            self.assertEqual("", result.violation, f"seed {seed}:\n{result.history}")
+
+    def test_merged_words(self) -> None:
+        """
+        Nor does one if what waits to be said is merged word by word, as the wire does it.
+
+        In these the words about one job came in one box in an order that was once misread.
+        """
+        for seed in (5, 206, 251, 523, 529, 624, 679, 712, 795, 822, 1364):
+            result = drive(seed, _STEPS, kit=Kit(merging=True), lines=60)
             self.assertEqual("", result.violation, f"seed {seed}:\n{result.history}")
 
     def test_each_fault_happens(self) -> None:

@@ -19,6 +19,8 @@ __all__ = ["Disk", "DiskWatcher"]
 
 _RETRY = 0.5
 
+_Opened = Callable[[Identity, Recovered], None]
+
 
 class DiskWatcher:
     """
@@ -73,6 +75,7 @@ class Disk:
         self._watcher = watcher
         self._pending: deque[_Commit] = deque()
         self._broken = False
+        self._opens = 0
         self._ready_at = 0.0
 
     def copy(self) -> Disk:
@@ -86,23 +89,39 @@ class Disk:
         self._watcher.copied(self, other)
         return other
 
-    def open(
-        self, process: Process, opened: Callable[[Identity, Recovered], None], random: int
-    ) -> None:
+    def open(self, process: Process, opened: _Opened, random: int) -> None:
         """
         Count the incarnation up, commit that, and say what there is.
         """
+        self._opens += 1
         self._pending.clear()
-        if self.failing:
-            process.callLater(_RETRY, self.open, process, opened, random)
+        self._try_open(process, opened, random, self._opens)
+
+    def _try_open(
+        self,
+        process: Process,
+        opened: _Opened,
+        random: int,
+        call: int,
+    ) -> None:
+        """Believe the disk only when it works again; a later call replaces this one."""
+        if call != self._opens:
             return
-        self._broken = False
-        process.callLater(self._commit_time(), self._opened, process, opened, random)
+        if self.failing:
+            process.callLater(_RETRY, self._try_open, process, opened, random, call)
+        else:
+            self._broken = False
+            process.callLater(self._commit_time(), self._opened, process, opened, random, call)
 
     def _opened(
-        self, process: Process, opened: Callable[[Identity, Recovered], None], random: int
+        self,
+        process: Process,
+        opened: _Opened,
+        random: int,
+        call: int,
     ) -> None:
-        opened(*self.read(process.machine.boot_id, random))
+        if call == self._opens:
+            opened(*self.read(process.machine.boot_id, random))
 
     def read(self, boot: str, random: int) -> tuple[Identity, Recovered]:
         """

@@ -271,9 +271,10 @@ class NodeProcess(Peer):
     def _check(self, action: NodeAction) -> None:
         """Hold what is said to the balancer against what is on the disk."""
         if isinstance(action, SendReport):
-            # What was offered and kept while the join was under way is said in one.
-            kept = {told.job for told in action.report.keep}
-            offered = (row for row in action.report.offered if row.job not in kept)
+            # What was offered while the join was under way is said with what made it void.
+            void = {told.job for told in action.report.keep}
+            void.update(question.job for question in action.report.withdrawn)
+            offered = (row for row in action.report.offered if row.job not in void)
             self.truth.offered(self.disk, offered)
             for told in action.report.acknowledge:
                 self.truth.told_acknowledged(self.disk, told.job, told.offer)
