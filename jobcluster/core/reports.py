@@ -172,7 +172,7 @@ def acknowledge(books: Books, book: OwnerBook, rows: Sequence[Told]) -> None:
             books.old_news += 1
             continue
         if holding.stage is not Stage.ENDED:
-            # It was told as ended by a process of its node that is no more, and goes on in the next.
+            # It was told as ended by an earlier process of its node, and goes on in this one.
             drop(books, book, (row,))
             continue
         if holding.node != book.name or books.nodes[holding.node].connection != book.connection:

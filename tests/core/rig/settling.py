@@ -4,6 +4,7 @@ What must hold when the faults have stopped: every job reaches its outcome, noth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -40,6 +41,9 @@ def settle(world: World) -> float:
     world.ground.traps.clear()
     _mend(world)
     seconds = _wait(world)
+    with contextlib.suppress(TimeoutError):
+        # One that has gone for good may keep its seat for so long.
+        world.until(lambda: not _absent(world), limit=_LONG_GRACE)
     world.run(_REST)
     _look_at_balancer(world)
     _look_at_nodes(world)
@@ -125,6 +129,15 @@ def _work(world: World) -> float:
     return 2 * seconds
 
 
+def _absent(world: World) -> list[str]:
+    """The nodes that should have joined and have not."""
+    if world.balancer is None:
+        return []
+    nodes = world.balancer.cluster.books().nodes
+    names = [site.name for site in _sites(world)]
+    return [name for name in names if name not in nodes or nodes[name].connection is None]
+
+
 def _left(world: World, refs: Iterable[Ref]) -> list[Ref]:
     """
     Those offers that nobody should hold any more: of origins that will never come back, outcomes
@@ -139,10 +152,11 @@ def _look_at_balancer(world: World) -> None:
     if world.balancer is None:
         return
     books = world.balancer.cluster.books()
+    absent = _absent(world)
+    if absent:
+        raise BrokenPromiseError("C5", f"{', '.join(absent)} did not join")
     sites = {site.name for site in _sites(world)}
     for node in books.nodes.values():
-        if node.name in sites and node.connection is None:
-            raise BrokenPromiseError("C5", f"{node.name} has not joined")
         if node.name not in sites:
             # It is away, and may be waited for.
             continue
