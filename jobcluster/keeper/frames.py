@@ -17,6 +17,7 @@ __all__ = ["VERSION", "Frame", "FrameError", "FrameReader", "pack_frame"]
 VERSION: Final = 1
 """Of the words; C{hello} says which ones each side speaks, and its own form never changes."""
 
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LENGTHS: Final = struct.Struct("!II")
 _HEAD_LIMIT: Final = 16 * 1024 * 1024
 _BODY_LIMIT: Final = 64 * 1024 * 1024
@@ -41,7 +42,7 @@ def pack_frame(word: str, head: dict[str, Any] | None = None, body: bytes = b"")
     @param head: what is said beside the word; anything that JSON has, strings with lone surrogates
         included.
     """
-    said = json.dumps({"word": word, **(head or {})}, separators=(",", ":")).encode("ascii")
+    said = _ENCODE({"word": word, **(head or {})}).encode("ascii")
     return _LENGTHS.pack(len(said), len(body)) + said + body
 
 
@@ -83,7 +84,7 @@ def _frame(said: bytes, body: bytes) -> Frame:
     try:
         head = json.loads(said)
         word = head.pop("word")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise FrameError("a frame is not a JSON object with a word") from error
     if not isinstance(word, str):
         raise FrameError("the word of a frame is no string")

@@ -1,0 +1,301 @@
+"""
+The runs: started, stopped, dropped, ended, and told of.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from jobcluster.keeper.facts import boot_time, milliseconds
+from jobcluster.keeper.holdings import Holdings
+from jobcluster.keeper.kin import Family
+from jobcluster.keeper.launch import Launch
+from jobcluster.keeper.notes import note
+from jobcluster.keeper.outputs import INLINE
+from jobcluster.keeper.records import ENDED, LEAVING, RUNNING, Run
+from jobcluster.keeper.spawn import NotStartedError
+from jobcluster.keeper.words import Hello, Outcome, Ref, Start, Status
+
+__all__ = ["Jobs", "Listener"]
+
+_LOOK_AT_OUTPUT: Final = 0.25
+"""Seconds between two looks at how much the runs have written."""
+
+_LOOK_AGAIN: Final = 0.05
+"""Seconds after which one looks again whether what was killed has gone."""
+
+_OVERDUE: Final = 10.0
+"""Seconds after which something that was killed should have gone."""
+
+_SWEEP: Final = 0.02
+"""Seconds of removing files at a time, and between two such times."""
+
+_NEVER: Final = float("inf")
+
+
+class Listener(Protocol):
+    """Whoever is to know what happens: the node."""
+
+    def tell(self, word: str, head: dict[str, Any], body: bytes = b"") -> None:
+        """Something has happened; it is heard when the spool knows it."""
+
+
+class Jobs:
+    """
+    What is done with the runs that a keeper holds.
+    """
+
+    def __init__(self, holdings: Holdings, listener: Listener) -> None:
+        """
+        Begin with runs that have ended.
+        """
+        self._holdings = holdings
+        self._listener = listener
+        self._outputs = holdings.outputs
+        self._launch = Launch(holdings.outputs, holdings.work)
+        self._family = Family()
+        self._active: dict[int, Run] = {}
+        """Those that have not ended, by number."""
+        self._leaving: dict[int, Run] = {}
+        """Those of them whose leader has ended, by number."""
+        self._overdue: set[int] = set()
+        self._settings = Hello(frozenset())
+        self._look_at = self._sweep_at = 0.0
+        self.ending = False
+        """Nothing is started any more."""
+
+    # -- what the node wants -----------------------------------------------------------------------
+
+    def greet(self, settings: Hello) -> Iterator[bytes]:
+        """
+        A node that knows nothing is to be obeyed.
+
+        @return: the frames that tell it all that is held.
+        """
+        self._settings = settings
+        self._launch.environment = dict(settings.environment)
+        for run in self._active.values():
+            # The node that wanted it forgotten is gone: this one gets to know how it ended.
+            if run.dropping:
+                run.dropping, run.cancelled = False, True
+        return self._holdings.inventory()
+
+    def start(self, starts: Sequence[Start], lease: float) -> None:
+        """
+        Start what is not held yet, unless its lease is over.
+
+        @param lease: an end of all leases, in seconds of CLOCK_BOOTTIME; the later one counts.
+        """
+        refused, runs = [], []
+        now, at = boot_time(), milliseconds()
+        for wanted in starts:
+            if wanted.ref in self._holdings.runs:
+                continue
+            if self.ending or now > max(wanted.until, lease):
+                refused.append(wanted.ref)
+            else:
+                run = self._holdings.add(wanted, self._settings.node, at)
+                runs.append((run, wanted))
+        if runs:
+            refused += self._start(runs, lease)
+        if refused:
+            self._listener.tell("refused", {"refs": refused})
+
+    def stop(self, refs: Iterable[Ref]) -> None:
+        """
+        SIGTERM to these, and SIGKILL some time after it.
+        """
+        for ref in refs:
+            run = self._holdings.runs.get(ref)
+            if run is not None and run.phase == RUNNING and run.kill_at is None:
+                run.cancelled = True
+                run.kill_at = time.monotonic() + self._settings.kill_after
+                self._family.signal(run, signal.SIGTERM)
+                # A stopped process cannot end.
+                self._family.signal(run, signal.SIGCONT)
+
+    def stop_all(self) -> None:
+        """
+        The same for all runs, and nothing is started any more.
+        """
+        self.ending = True
+        self.stop([run.ref for run in self._active.values()])
+
+    def drop(self, refs: Iterable[Ref]) -> None:
+        """
+        Kill and forget these.
+        """
+        dropped = []
+        for ref in refs:
+            run = self._holdings.runs.get(ref)
+            if run is not None and run.phase != ENDED:
+                run.dropping = True
+                self._family.signal(run, signal.SIGKILL)
+                continue
+            if run is not None:
+                self._holdings.forget(run)
+            dropped.append(ref)
+        if dropped:
+            self._listener.tell("dropped", {"refs": dropped})
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of a run is there."""
+        return bool(self._active)
+
+    def reap(self) -> None:
+        """
+        See which processes have ended, and tell of the runs of which nothing is left.
+        """
+        for run, code in self._family.reap():
+            run.phase, run.code, run.left_at = LEAVING, code, time.monotonic()
+            self._leaving[run.number] = run
+        if self._leaving:
+            self._settle()
+
+    def tick(self) -> None:
+        """
+        Do what is due by now.
+        """
+        now = time.monotonic()
+        if self._active and now >= self._look_at:
+            self._look_at = now + _LOOK_AT_OUTPUT
+            self._family.look()
+            self._family.prune()
+            self._limit_output()
+            self._find_overdue(now)
+            for run in self._active.values():
+                if run.kill_at is not None and now >= run.kill_at:
+                    self._family.signal(run, signal.SIGKILL)
+        if now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP if self._holdings.work.sweep(_SWEEP) else _NEVER
+
+    def wake(self) -> float | None:
+        """
+        In how many seconds L{tick} or L{reap} has something to do; C{None}: not by itself.
+        """
+        if not self._active and self._sweep_at == _NEVER:
+            return None
+        due = min(self._sweep_at, self._look_at) if self._active else self._sweep_at
+        wait = max(0.0, due - time.monotonic())
+        return min(wait, _LOOK_AGAIN) if self._leaving else wait
+
+    def kill_everything(self, patience: float) -> None:
+        """
+        Kill all runs and wait until they are gone, or until patience (seconds) is over.
+        """
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            for run in self._active.values():
+                self._family.signal(run, signal.SIGKILL)
+            self._family.reap()
+            if not self._family.kill_all():
+                break
+            time.sleep(_LOOK_AGAIN / 10)
+
+    # -- starting ----------------------------------------------------------------------------------
+
+    def _start(self, runs: list[tuple[Run, Start]], lease: float) -> list[Ref]:
+        """Start these, which the spool is to know first; the refs of those that were refused."""
+        refused, started = [], []
+        written = self._holdings.write([run for run, _ in runs])
+        at = milliseconds()
+        for run, wanted in runs:
+            run.at = at
+            # The sync, and the starts before this one, took their time.
+            late = boot_time() > max(wanted.until, lease)
+            if late or not written or not self._launched(run, wanted.payload):
+                refused.append(run)
+            elif run.phase == RUNNING:
+                started.append(run.ref)
+        self._launch.leave()
+        if started:
+            self._listener.tell("started", {"refs": started, "at": at})
+        return self._holdings.void(refused) if refused else []
+
+    def _launched(self, run: Run, payload: bytes) -> bool:
+        """Start one, or tell that it has failed to start; false if there was no room for it."""
+        try:
+            self._launch.start(run, payload)
+        except NotStartedError as error:
+            run.detail = str(error)
+            self._end(run)
+        except OSError as error:
+            note(f"a run is refused, for it cannot have files in runs and work: {error.strerror}")
+            return False
+        else:
+            self._active[run.number] = run
+            self._family.add(run)
+            self._holdings.spool.later(run.running())
+        return True
+
+    # -- ending ------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """End those runs whose leader has ended and of which nothing is left."""
+        left = self._family.left(self._leaving.values())
+        dropped = []
+        for run in [run for run in self._leaving.values() if run.number not in left]:
+            del self._leaving[run.number], self._active[run.number]
+            self._overdue.discard(run.number)
+            self._family.forget(run)
+            if run.dropping:
+                self._holdings.forget(run)
+                self._sweep_at = 0.0
+                dropped.append(run.ref)
+            else:
+                self._end(run)
+        if dropped:
+            self._listener.tell("dropped", {"refs": dropped})
+
+    def _end(self, run: Run) -> None:
+        """Nothing of a run is left, or it could not be started; tell."""
+        run.phase = ENDED
+        out, err = self._outputs.sizes(run.number)
+        if out + err > self._settings.max_output:
+            run.overflow = True
+            out, err = self._outputs.cut(run.number, self._settings.max_output)
+        self._outputs.remove_empty(run.number, out, err)
+        if run.fresh:
+            run.fresh = False
+            if not self._holdings.work.remove(run.number):
+                self._sweep_at = time.monotonic()
+                self._holdings.work.sweep(_SWEEP)
+        status, code, detail = self._judge(run)
+        large = run.number if out + err > INLINE else None
+        ended = max(run.at, milliseconds())
+        outcome = Outcome(status, code, detail, run.at, ended, out, err, large)
+        self._holdings.end(run, outcome)
+        said, body = self._holdings.with_output(run, outcome)
+        self._listener.tell("ended", {"ref": run.ref, "outcome": said}, body)
+
+    def _judge(self, run: Run) -> tuple[str, int | None, str]:
+        """Status, code and detail of a run that has ended."""
+        if run.cancelled:
+            return Status.CANCELLED, run.code, ""
+        if run.overflow:
+            limit = self._settings.max_output
+            return Status.FAILED, None, f"its output was over the limit of {limit} bytes"
+        if run.code == 0:
+            return Status.SUCCEEDED, 0, ""
+        return Status.FAILED, run.code, run.detail
+
+    # -- watching ----------------------------------------------------------------------------------
+
+    def _limit_output(self) -> None:
+        for run in self._active.values():
+            if sum(self._outputs.sizes(run.number)) > self._settings.max_output:
+                run.overflow = True
+                self._family.signal(run, signal.SIGKILL)
+
+    def _find_overdue(self, now: float) -> None:
+        for number, run in self._leaving.items():
+            if now > run.left_at + _OVERDUE and number not in self._overdue:
+                self._overdue.add(number)
+                pids = self._family.describe(number)
+                note(f"what is left of {run.ticket} does not end although it was killed: {pids}")
