@@ -180,6 +180,15 @@ def _bytes_free(value: str) -> int:
     return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
 
 
+def _bytes_from(least: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if _bytes_free(value) < least:
+            raise ValueError(f"at least {least} byte")
+        return _bytes_free(value)
+
+    return parse
+
+
 def _slots(value: str) -> int | None:
     return None if value == "auto" else whole(0, 100_000)(value)
 
@@ -274,6 +283,18 @@ NODE: Final[tuple[Setting[Any], ...]] = (
         "end",
         choice("end", "keep"),
         "end: what runs here is handed back when the node stops; keep: it goes on if it can",
+    ),
+    Setting(
+        "kill-after",
+        "5",
+        seconds(0, 3600),
+        "seconds between SIGTERM and SIGKILL for a command that is to end",
+    ),
+    Setting(
+        "max-output",
+        "1G",
+        _bytes_from(1),
+        "bytes of output that end a command as failed (K, M, G)",
     ),
     _VERBOSE,
     _TRUST,

@@ -13,11 +13,16 @@ __all__ = [
     "CallTimedOutError",
     "ExpiredTicketError",
     "JobclusterError",
+    "KeeperError",
+    "KeeperSilentError",
+    "KeeperVersionError",
     "MalformedBatchError",
     "MalformedTicketError",
     "NodeAwayError",
     "NotAcknowledgedError",
     "NotJoinedError",
+    "OutputMissingError",
+    "OutputNotKeptError",
     "PeerError",
     "RefusedError",
     "StateGoneError",
@@ -100,6 +105,26 @@ class SupersededError(RefusedError):
 
 class VersionMismatchError(PeerError):
     """The other side speaks another version of the protocol: use the same jobcluster everywhere."""
+
+
+class KeeperError(PeerError):
+    """There is no keeper to run this node's commands: look at the log beside it."""
+
+
+class KeeperSilentError(KeeperError):
+    """The keeper does not answer."""
+
+
+class KeeperVersionError(KeeperError):
+    """The keeper speaks another version of the protocol than this node."""
+
+
+class OutputMissingError(PeerError):
+    """That output is not kept at this node, or not any more."""
+
+
+class OutputNotKeptError(JobclusterError):
+    """The output cannot be kept: the disk does not take it."""
 
 
 # -- this machine's disk ---------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from zope.interface import Attribute, Interface
 from jobcluster.core.actions import Run
 from jobcluster.core.events import RunnerEvent
 from jobcluster.core.records import Change, Identity, Recovered
-from jobcluster.core.values import Adopted, Job, Ref, Spec
+from jobcluster.core.values import Adopted, Job, Offer, Ref, Spec
 from jobcluster.core.views import ClusterView, JobView
 
 __all__ = [
     "IClusterView",
+    "IOutputs",
     "IRunner",
     "IStore",
 ]
@@ -65,6 +66,12 @@ class IStore(Interface):
         priority first and then smaller id, those after C{(priority, id)}.
         """
 
+    def payload(job: int, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        Fires with a piece of what an unfinished job is to run; it is shorter than C{limit} bytes at
+        the end only, and empty if there is no such job.
+        """
+
     def view(job: int) -> Deferred[JobView | None]:
         """
         Fires with one job as a client sees it, or with C{None} if it was never here.
@@ -96,12 +103,51 @@ class IStore(Interface):
         """
 
 
+class IOutputs(Interface):
+    """
+    Output that is too long for a store: of jobs of this node, beside the store.
+
+    Every Deferred fails with L{jobcluster.errors.OutputNotKeptError} where the disk cannot take it,
+    with L{jobcluster.errors.OutputMissingError} where there is none, and with nothing else.
+    """
+
+    def write(job: int, offer: Offer, stream: str, offset: int, data: bytes) -> Deferred[None]:
+        """
+        Write a piece of what an offer of a job has put out, after the piece before it; with
+        C{offset} 0 it begins anew.
+
+        @param stream: C{"out"} or C{"err"}.
+        """
+
+    def keep(job: int, offer: Offer) -> Deferred[None]:
+        """
+        Make what was written of this offer the output of its job; fires when it is on the disk.
+        """
+
+    def discard(job: int, offer: Offer) -> Deferred[None]:
+        """
+        Forget what was written of this offer and is not kept.
+        """
+
+    def read(job: int, stream: str, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        Fires with a piece of a job's output, shorter than C{limit} bytes at the end only.
+        """
+
+    def forget(before: int) -> Deferred[int]:
+        """
+        Forget what was written before that time (milliseconds since the epoch).
+
+        Fires with how many streams that were.
+        """
+
+
 class IRunner(Interface):
     """
     What runs jobs at a node.
 
     It tells what happens by calling C{told} with the events L{jobcluster.core.events.RunsStarted},
-    C{RunsRefused}, C{RunsEnded} and C{RunsDropped}, at once or later.
+    C{RunsRefused}, C{RunsEnded}, C{RunsDropped} and C{KeeperReplaced}, at once or later.
     """
 
     told: Callable[[RunnerEvent], None] = Attribute("set by the node before anything is started")
@@ -110,6 +156,8 @@ class IRunner(Interface):
         """
         Fires with the id of the process that runs the jobs (empty if it is this one) and all that
         it still holds from before this process was started.
+
+        Fails with a L{jobcluster.errors.KeeperError} if no such process can be had.
         """
 
     def start(runs: Sequence[Run]) -> None:
@@ -134,9 +182,28 @@ class IRunner(Interface):
         Start nothing later than this, in seconds of the boot-time clock.
         """
 
+    def output(ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        Read some of the output of what has ended and was not dropped, where its outcome does not
+        have it; may block for as long as that takes.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where to begin, in bytes.
+        @param limit: how many bytes at most; fewer come at the end alone.
+        @raise OutputMissingError: if it is not kept.
+        """
+
+    def finish() -> Deferred[None]:
+        """
+        End everything, and what would outlive this process too; nothing is started any more.
+
+        Fires when nothing is left, or nothing more can be done about it; L{close} is still to be
+        called.
+        """
+
     def close() -> None:
         """
-        End what ends with this process.
+        End what ends with this process; nothing is told any more.
         """
 
 
@@ -176,6 +243,19 @@ class IClusterView(Interface):
         C{"cancelling"} (it may be running: its own end decides) or C{"ended"} (too late).
 
         Fails as L{view} does.
+        """
+
+    def output(ticket: str, stream: str, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        Fires with a piece of the recorded output of a job, shorter than C{limit} at its end only.
+
+        The sizes are in the outcome of the job's view.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where the piece begins, in bytes.
+        @param limit: how long it is at most, in bytes; no more than 256 KiB are given.
+
+        Fails as L{view} does, or with L{jobcluster.errors.OutputMissingError}.
         """
 
     def jobs(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:

@@ -8,15 +8,20 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 
 from twisted.application.service import MultiService, Service
 
 from jobcluster.config import NODE
 from jobcluster.daemon import DaemonOptions, check_client_endpoint, end_with, serve
+from jobcluster.interfaces import IRunner
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "makeService", "runner_maker"]
+
+_GIVEN_TO_COMMANDS: Final = ("PATH", "HOME", "LANG", "TZ")
+"""What every command gets of the node's environment (part 7 of the design)."""
 
 
 class Options(DaemonOptions):
@@ -58,6 +63,43 @@ def _usable_cores() -> int:
         return os.cpu_count() or 1
 
 
+def runner_maker(
+    reactor: Any,  # noqa: ANN401 - has no type of its own: many interfaces in one
+    chosen: Mapping[str, Any],
+    slots: int,
+    name: Callable[[], str],
+) -> Callable[[], IRunner]:
+    """
+    Make what makes a node's runner, each time its core is built.
+
+    @param chosen: the settings.
+    @param name: says the node's name, once its store is open.
+    """
+    from jobcluster.core.commands import COMMAND
+    from jobcluster.core.values import SLEEP
+    from jobcluster.runners.keeper import KeeperRunner, KeeperSettings
+    from jobcluster.runners.keeper_place import KeeperDirectory
+    from jobcluster.runners.kinds import KindsRunner
+    from jobcluster.runners.sleep import SleepRunner
+    from jobcluster.services.clocks import machine_clocks
+
+    place = KeeperDirectory(reactor, Path(chosen["state"]))
+    settings = KeeperSettings(
+        name,
+        chosen["kill-after"],
+        chosen["max-output"],
+        {name: os.environ[name] for name in _GIVEN_TO_COMMANDS if name in os.environ},
+    )
+
+    def make() -> IRunner:
+        runners: dict[str, IRunner] = {SLEEP: SleepRunner(reactor, machine_clocks)}
+        if slots or place.has_spool:
+            runners[COMMAND] = KeeperRunner(reactor, machine_clocks, place, settings)
+        return KindsRunner(runners, machine_clocks)
+
+    return make
+
+
 def makeService(options: Options) -> MultiService:
     """
     Put a node together.
@@ -68,11 +110,11 @@ def makeService(options: Options) -> MultiService:
 
     from jobcluster.consoles.telnet import ConsoleFactory
     from jobcluster.core.node import NodeSettings
-    from jobcluster.runners.sleep import SleepRunner
     from jobcluster.services.balancer_link import BalancerLink
     from jobcluster.services.clients import ClusterClient
     from jobcluster.services.clocks import boot_id, machine_clocks
-    from jobcluster.services.node import NodeService, Setup
+    from jobcluster.services.node import NodeService, Parts, Setup
+    from jobcluster.store.outputs import OutputFiles, on_threads
     from jobcluster.store.pools import threads
     from jobcluster.store.sqlite import SqliteStore
     from jobcluster.wire import VERSION
@@ -91,15 +133,16 @@ def makeService(options: Options) -> MultiService:
         first_job=secrets.randbits(20),
         min_free=chosen["min-free"],
         keep=chosen["on-stop"] == "keep",
+        kill_after=chosen["kill-after"],
         retention=chosen["retention"],
         verbose=chosen["verbose"],
     )
+    state, threaded = Path(chosen["state"]), cast("IReactorThreads", reactor)
+    store, outputs = SqliteStore(state, threads(threaded)), OutputFiles(state, on_threads(threaded))
     node = NodeService(
-        reactor,
-        machine_clocks,
-        SqliteStore(Path(chosen["state"]), threads(cast("IReactorThreads", reactor))),
-        lambda: SleepRunner(reactor, machine_clocks),
-        setup,
+        Parts(reactor, machine_clocks, store, outputs, setup),
+        # Its store may remember another name than the one that was chosen.
+        runner_maker(reactor, chosen, setup.settings.slots, lambda: (node.identity or setup).name),
         lambda reason: end_with(reactor, reason),
     )
     client = ClusterClient(node, reactor)

@@ -142,6 +142,20 @@ NODES = (
         bad=("", "kill"),
         says="end or keep",
     ),
+    Case(
+        "kill-after",
+        default=5.0,
+        good={"0": 0.0, "5": 5.0, "0.25": 0.25, "3600": 3600.0},
+        bad=("", "-1", "nan", "3601", "x"),
+        says="a number of seconds from 0 to 3600",
+    ),
+    Case(
+        "max-output",
+        default=1 << 30,
+        good={"1": 1, "2K": 2048, "1G": 1 << 30},
+        bad=("", "-1", "1.5G", "x"),
+        says="a number of bytes, or of KiB, MiB or GiB with K, M or G behind it",
+    ),
     *BOTH,
 )
 ALL = (*zip(BALANCER, BALANCERS, strict=True), *zip(NODE, NODES, strict=True))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import attrs
 
 from jobcluster.core.records import Change
-from jobcluster.core.values import Outcome, Ref, Terms
+from jobcluster.core.values import Offer, Outcome, Ref, Terms
 from jobcluster.core.words import Dispatch, JoinPart, Report
 
 __all__ = [
@@ -21,8 +21,10 @@ __all__ = [
     "Answer",
     "BalancerAction",
     "CloseConnection",
+    "CollectOutput",
     "DropRuns",
     "ExtendLease",
+    "FetchPayload",
     "Leave",
     "LoadJobs",
     "LoadPage",
@@ -111,6 +113,34 @@ class LoadPage:
 
 
 @attrs.frozen
+class CollectOutput:
+    """
+    Bring the output of a job of this node to its disk, durably.
+
+    Answered by L{jobcluster.core.events.OutputCollected} or C{OutputMissed}.
+    """
+
+    job: int
+    offer: Offer
+    node: str
+    """Who has it; perhaps this one."""
+    outcome: Outcome
+    """Says how much it is."""
+
+
+@attrs.frozen
+class FetchPayload:
+    """
+    Ask an offer's origin for what is to be run; answered by L{jobcluster.core.events.PayloadCame}.
+    """
+
+    ref: Ref
+    job: int
+    size: int
+    """Bytes."""
+
+
+@attrs.frozen
 class SendJoin:
     """Say these parts of one join, in order, before anything else on this connection."""
 
@@ -162,6 +192,8 @@ class Run(NamedTuple):
     """It was started by an earlier process of this node, so no lease is asked for."""
     started: int = 0
     """Of one that is adopted: milliseconds since the epoch."""
+    suspect: bool = False
+    """Two crashes are counted against its job."""
 
     @property
     def ref(self) -> Ref:
@@ -215,6 +247,8 @@ NodeAction = (
     | Outcomes
     | LoadJobs
     | LoadPage
+    | CollectOutput
+    | FetchPayload
     | SendJoin
     | SendReport
     | Leave

@@ -150,9 +150,16 @@ class Books:
             return
         book = holding.entry.book
         own = book.connection == node.connection
-        payload = b"" if own else row.payload
         start = Start(
-            *book.owner, row.job, *row.offer, row.kind, payload, row.attempt, row.once, row.suspect
+            *book.owner,
+            row.job,
+            *row.offer,
+            row.kind,
+            b"" if own else row.payload,
+            row.attempt,
+            row.once,
+            row.suspect,
+            0 if own else row.size,
         )
         self.letters.add(node.connection, "start", start)
 

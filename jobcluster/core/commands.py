@@ -69,5 +69,5 @@ def unpack_command(payload: bytes) -> Command:
             directory=None if directory is None else _bytes(directory),
             stdin=stdin,
         )
-    except (AttributeError, KeyError, TypeError, UnicodeError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, UnicodeError) as error:
         raise ValueError("not a packed command") from error

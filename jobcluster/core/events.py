@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from jobcluster.core.values import Job, Outcome, Ref, Spec, Terms
+from jobcluster.core.values import Job, Offer, Outcome, Ref, Spec, Terms
 from jobcluster.core.words import Dispatch, JoinPart, Report
 
 __all__ = [
@@ -24,9 +24,13 @@ __all__ = [
     "JoinAccepted",
     "JoinReceived",
     "JoinRefused",
+    "KeeperReplaced",
     "NodeEvent",
     "NodeLeft",
+    "OutputCollected",
+    "OutputMissed",
     "PageLoaded",
+    "PayloadCame",
     "PeerProbed",
     "ReportAnswered",
     "ReportReceived",
@@ -103,6 +107,36 @@ class PageLoaded:
     jobs: tuple[Job, ...]
 
 
+# -- at a node: from other nodes -------------------------------------------------------------------
+
+
+@attrs.frozen
+class OutputCollected:
+    """The output of a job of this node is on its disk."""
+
+    job: int
+    offer: Offer
+    trouble: str = ""
+    """Why it is not, and never will be, in words for the user; empty if it is."""
+
+
+@attrs.frozen
+class OutputMissed:
+    """The output of a job of this node could not be fetched this time."""
+
+    job: int
+    offer: Offer
+
+
+@attrs.frozen
+class PayloadCame:
+    """What an offer is to run is here."""
+
+    ref: Ref
+    payload: bytes | None
+    """C{None} if its origin did not give it."""
+
+
 # -- at a node: from its runner --------------------------------------------------------------------
 
 
@@ -142,6 +176,14 @@ class RunsDropped:
     """What was dropped has ended, and nothing is left of it."""
 
     refs: tuple[Ref, ...]
+
+
+@attrs.frozen
+class KeeperReplaced:
+    """Another process runs the jobs from now on."""
+
+    keeper: str
+    """Its id."""
 
 
 # -- at a node: from its balancer ------------------------------------------------------------------
@@ -248,7 +290,7 @@ class RoundDue:
     """The round of placement that was asked for is to be made."""
 
 
-RunnerEvent = RunsStarted | RunsRefused | RunsEnded | RunsDropped
+RunnerEvent = RunsStarted | RunsRefused | RunsEnded | RunsDropped | KeeperReplaced
 """What a runner tells."""
 
 NodeEvent = (
@@ -259,10 +301,14 @@ NodeEvent = (
     | StopRequested
     | JobsLoaded
     | PageLoaded
+    | OutputCollected
+    | OutputMissed
+    | PayloadCame
     | RunsStarted
     | RunsRefused
     | RunsEnded
     | RunsDropped
+    | KeeperReplaced
     | BalancerConnected
     | BalancerDisconnected
     | JoinAccepted

@@ -4,13 +4,16 @@ An offer that a node holds, from the start that it is told to the outcome that i
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from jobcluster.core.actions import Run
+from jobcluster.core.out import Out
 from jobcluster.core.records import Deadline
-from jobcluster.core.values import Held, Now, Offer, Outcome, Ref, RunState
+from jobcluster.core.values import SLEEP, Adopted, Held, Now, Offer, Outcome, Ref, RunState
+from jobcluster.core.words import Ended
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "OwnJobs"]
 
 _SHORT: Final = 1.0
 """Seconds: what sleeps no longer than that may start anew, so no deadline is written (part 3)."""
@@ -26,8 +29,10 @@ class Execution:
         "cancelled",
         "deadline",
         "dropped",
+        "fetching",
         "job",
         "kind",
+        "missing",
         "once",
         "outcome",
         "own",
@@ -48,6 +53,10 @@ class Execution:
         self.job = job
         self.kind = kind
         self.payload = b""
+        self.missing = 0
+        """Bytes of payload that its origin has still to be asked for."""
+        self.fetching = False
+        """Whether it is being asked; it has a slot and waits."""
         self.attempt = 1
         self.own = False
         self.once = False
@@ -64,6 +73,30 @@ class Execution:
         """When the outcome was last told, in seconds of the monotonic clock."""
         self.cancelled = False
         self.dropped = False
+
+    @classmethod
+    def of_deadline(cls, row: Deadline) -> Execution:
+        """
+        A sleep that an earlier process of this node has started.
+        """
+        execution = cls(row.ref, row.job, SLEEP)
+        execution.recorded = True
+        execution.once = row.once
+        execution.started = row.started
+        execution.deadline = row.deadline
+        execution.payload = str(row.ends - row.started).encode()
+        return execution
+
+    @classmethod
+    def of_adopted(cls, run: Adopted) -> Execution:
+        """
+        What a runner holds from before.
+        """
+        execution = cls(run.held.ref, run.held.job, run.kind)
+        execution.started = run.held.started
+        execution.suspect = run.held.suspect
+        execution.once = run.once
+        return execution
 
     @property
     def offer(self) -> Offer:
@@ -114,6 +147,7 @@ class Execution:
             self.deadline,
             adopted,
             self.started,
+            self.suspect,
         )
 
     def outcome_as(self, status: str, node: str, now: Now, detail: str = "") -> Outcome:
@@ -121,3 +155,18 @@ class Execution:
         An outcome that no runner tells.
         """
         return Outcome(status, None, detail, self.started, int(now.wall * 1000), node)
+
+
+class OwnJobs(Protocol):
+    """What an executor needs of the origin in the same node."""
+
+    def payload_of(self, id_: int, offer: Offer, /) -> bytes | None:
+        """What is to be run, or C{None} if it is not to be run any more."""
+
+    def own_started(self, id_: int, offer: Offer, at: int, out: Out, now: Now, /) -> None:
+        """It was started here."""
+
+    def own_ended(
+        self, row: Ended, done: Callable[[Out, Now], None], out: Out, now: Now, /
+    ) -> None:
+        """It ended here; C{done} is called when that is among the changes, or not wanted."""

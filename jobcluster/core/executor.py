@@ -8,21 +8,20 @@ disk, and holds nothing that it does not say in its inventory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import Iterable
 
-from jobcluster.core.actions import DropRuns, StopRuns
+from jobcluster.core.actions import DropRuns, FetchPayload, StopRuns
 from jobcluster.core.events import RunEnded
-from jobcluster.core.executions import Execution
+from jobcluster.core.executions import Execution, OwnJobs
 from jobcluster.core.out import Out
 from jobcluster.core.records import Deadline, Identity
+from jobcluster.core.retelling import Retelling
 from jobcluster.core.values import (
     SLEEP,
     Adopted,
     Cause,
     Held,
     Now,
-    Offer,
     Outcome,
     Ref,
     RunState,
@@ -30,28 +29,7 @@ from jobcluster.core.values import (
 )
 from jobcluster.core.words import Ended, Finished, Named, Start, StartedAt
 
-__all__ = ["Executor", "OwnJobs"]
-
-_KEPT: Final = 7 * 86_400.0
-"""Seconds for which an outcome is kept whose origin does not come back; intents have no limit."""
-
-_RETOLD_AT_ONCE: Final = 1000
-"""The most outcomes that are told again in one go; the others follow."""
-
-
-class OwnJobs(Protocol):
-    """What an executor needs of the origin in the same node."""
-
-    def payload_of(self, id_: int, offer: Offer, /) -> bytes | None:
-        """What is to be run, or C{None} if it is not to be run any more."""
-
-    def own_started(self, id_: int, offer: Offer, at: int, out: Out, now: Now, /) -> None:
-        """It was started here."""
-
-    def own_ended(
-        self, row: Ended, done: Callable[[Out, Now], None], out: Out, now: Now, /
-    ) -> None:
-        """It ended here; C{done} is called when that is among the changes, or not wanted."""
+__all__ = ["Executor"]
 
 
 class Executor:
@@ -68,13 +46,10 @@ class Executor:
         self._own = own
         self._queue: deque[Execution] = deque()
         self._busy = 0
-        self._unacknowledged: dict[Ref, Execution] = {}
-        """Those that ended, the one that was told longest ago first."""
+        self.retelling = Retelling()
         self.executions: dict[Ref, Execution] = {}
         self.draining = self.stopping = False
-        """No new starts; what runs is being ended."""
-        self.retell = 3.0
-        """Seconds after which an outcome is told again; a term of the balancer's."""
+        """No new starts; stopping, what runs is being ended."""
         self.old_news = 0
         """Words about offers that are not held, counted."""
 
@@ -87,12 +62,7 @@ class Executor:
         Take up what an earlier process of this node started.
         """
         for row in deadlines:
-            execution = self._adopt_one(row.ref, row.job, SLEEP)
-            execution.recorded = True
-            execution.once = row.once
-            execution.started = row.started
-            execution.deadline = row.deadline
-            execution.payload = str(row.ends - row.started).encode()
+            execution = self._add(Execution.of_deadline(row))
             if row.boot == self._boot:
                 self._resume(execution, out)
             elif row.once:
@@ -104,18 +74,16 @@ class Executor:
             else:
                 self._forget(execution, out)
         for run in adopted:
-            held = run.held
-            execution = self._adopt_one(held.ref, held.job, run.kind)
-            execution.started = held.started
+            execution = self._add(Execution.of_adopted(run))
             if run.outcome is not None:
                 self._ended(execution, run.outcome, out, now)
             else:
                 self._resume(execution, out)
-                execution.state = held.state
+                execution.state = run.held.state
 
-    def _adopt_one(self, ref: Ref, job: int, kind: str) -> Execution:
-        execution = self.executions[ref] = Execution(ref, job, kind)
-        execution.own = ref[:2] == self._owner
+    def _add(self, execution: Execution) -> Execution:
+        self.executions[execution.ref] = execution
+        execution.own = execution.ref[:2] == self._owner
         return execution
 
     def _resume(self, execution: Execution, out: Out) -> None:
@@ -138,12 +106,12 @@ class Executor:
             if payload is None or self.stopping or self.draining:
                 out.early.add("refused", Named(*row.ref))
                 continue
-            execution = self.executions[row.ref] = Execution(row.ref, row.job, row.kind)
+            execution = self._add(Execution(row.ref, row.job, row.kind))
             execution.payload = payload
             execution.attempt = row.attempt
-            execution.own = own
             execution.once = row.once
             execution.suspect = row.suspect
+            execution.missing = row.size
             self._queue.append(execution)
         self._begin(out, now)
 
@@ -158,6 +126,7 @@ class Executor:
                 self.old_news += 1
             elif execution.state == RunState.WAITING:
                 execution.cancelled = True
+                self._stop_fetching(execution)
                 self._ended(
                     execution, execution.outcome_as(Status.CANCELLED, self._name, now), out, now
                 )
@@ -166,8 +135,9 @@ class Executor:
                 running.append(ref)
         if running:
             out.after(StopRuns(tuple(running)))
+        self._begin(out, now)
 
-    def drop(self, refs: Iterable[Ref], out: Out) -> None:
+    def drop(self, refs: Iterable[Ref], out: Out, now: Now) -> None:
         """
         Offers that are to end and to be forgotten; *gone* says that they are.
         """
@@ -185,6 +155,7 @@ class Executor:
                 running.append(ref)
         if running:
             out.after(DropRuns(tuple(running)))
+        self._begin(out, now)
 
     def acknowledge(self, refs: Iterable[Ref], out: Out) -> None:
         """
@@ -196,6 +167,23 @@ class Executor:
                 self.old_news += 1
             else:
                 self._forget(execution, out)
+
+    def payload_came(self, ref: Ref, payload: bytes | None, out: Out, now: Now) -> None:
+        """
+        An origin has said what is to be run, or could not.
+        """
+        execution = self.executions.get(ref)
+        if execution is None or not execution.fetching:
+            return
+        self._stop_fetching(execution)
+        if payload is None:
+            out.early.add("refused", Named(*ref))
+            self._forget(execution, out)
+        else:
+            execution.missing = 0
+            execution.payload = payload
+            self._queue.appendleft(execution)
+        self._begin(out, now)
 
     # -- from the runner ---------------------------------------------------------------------------
 
@@ -241,8 +229,6 @@ class Executor:
             outcome = run.outcome
             if self.stopping and not execution.cancelled and outcome.status == Status.CANCELLED:
                 outcome = outcome._replace(status=Status.LOST, detail=Cause.NODE_STOPPED)
-            if not outcome.node:
-                outcome = outcome._replace(node=self._name)
             if execution.dropped:
                 self._gone(execution, out)
                 continue
@@ -276,16 +262,15 @@ class Executor:
         """
         Tell every outcome that nobody has acknowledged: the join was accepted.
         """
-        for execution in list(self._unacknowledged.values()):
+        for execution in self.retelling.all():
             self._tell(execution, out, now)
 
     def tick(self, out: Out, now: Now) -> None:
         """
         Tell again what nobody has acknowledged for a while.
         """
-        for execution in self._overdue(now):
-            outcome = execution.outcome
-            if outcome and not execution.once and now.wall - outcome.ended / 1000 > _KEPT:
+        for execution in self.retelling.due(now):
+            if self.retelling.is_hopeless(execution, now):
                 self._gone(execution, out)
             else:
                 self._tell(execution, out, now)
@@ -294,25 +279,28 @@ class Executor:
         """
         In how many seconds L{tick} has something to do.
         """
-        for execution in self._unacknowledged.values():
-            return max(0.0, execution.told + self.retell - now.mono)
-        return None
+        return self.retelling.wake(now)
 
     def stop(self, out: Out) -> None:
         """
         Start nothing any more, hand back what waits, and end what runs.
         """
         self.stopping = True
-        running = []
+        self.give_back(out)
+        ended = RunState.ENDED
+        running = tuple(row.ref for row in self.executions.values() if row.state != ended)
+        if running:
+            out.after(StopRuns(running))
+
+    def give_back(self, out: Out) -> None:
+        """
+        Refuse what waits; while the lease is over, it may have been given to somebody else.
+        """
         for execution in list(self.executions.values()):
             if execution.state == RunState.WAITING:
                 out.late.add("refused", Named(*execution.ref))
                 self._forget(execution, out)
-            elif execution.state != RunState.ENDED:
-                running.append(execution.ref)
         self._queue.clear()
-        if running:
-            out.after(StopRuns(tuple(running)))
 
     @property
     def busy(self) -> int:
@@ -322,7 +310,7 @@ class Executor:
     @property
     def unacknowledged(self) -> int:
         """How many outcomes are not on their origins' disks, as far as is known."""
-        return len(self._unacknowledged)
+        return len(self.retelling)
 
     @property
     def waiting(self) -> int:
@@ -350,6 +338,10 @@ class Executor:
                 self._ended(execution, outcome, out, now)
                 continue
             self._busy += 1
+            if execution.missing:
+                execution.fetching = True
+                out.after(FetchPayload(execution.ref, execution.job, execution.missing))
+                continue
             execution.state = RunState.HANDED
             run = execution.run(adopted=False)
             if execution.recorded:
@@ -360,7 +352,7 @@ class Executor:
 
     def _ended(self, execution: Execution, outcome: Outcome, out: Out, now: Now) -> None:
         execution.state = RunState.ENDED
-        execution.outcome = outcome
+        execution.outcome = outcome if outcome.node else outcome._replace(node=self._name)
         execution.started = execution.started or outcome.started
         self._tell(execution, out, now)
 
@@ -368,9 +360,7 @@ class Executor:
         outcome = execution.outcome
         if outcome is None:
             return
-        execution.told = now.mono
-        self._unacknowledged.pop(execution.ref, None)
-        self._unacknowledged[execution.ref] = execution
+        self.retelling.told(execution, now)
         if not execution.own:
             out.early.add("finished", Finished(*execution.ref, execution.job, outcome))
             return
@@ -382,13 +372,10 @@ class Executor:
 
         self._own.own_ended(Ended(execution.job, *execution.offer, outcome), done, out, now)
 
-    def _overdue(self, now: Now) -> list[Execution]:
-        overdue: list[Execution] = []
-        for execution in self._unacknowledged.values():
-            if execution.told + self.retell > now.mono or len(overdue) == _RETOLD_AT_ONCE:
-                break
-            overdue.append(execution)
-        return overdue
+    def _stop_fetching(self, execution: Execution) -> None:
+        if execution.fetching:
+            execution.fetching = False
+            self._busy -= 1
 
     def _gone(self, execution: Execution, out: Out) -> None:
         out.late.add("gone", Named(*execution.ref))
@@ -396,7 +383,8 @@ class Executor:
 
     def _forget(self, execution: Execution, out: Out) -> None:
         self.executions.pop(execution.ref, None)
-        self._unacknowledged.pop(execution.ref, None)
+        self.retelling.forget(execution.ref)
+        self._stop_fetching(execution)
         if execution.recorded:
             out.cleared(execution.ref)
         if execution.state == RunState.ENDED and execution.kind != SLEEP:

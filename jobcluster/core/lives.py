@@ -17,10 +17,14 @@ from jobcluster.core.values import Job, Now, Outcome, Status
 from jobcluster.core.window import Window
 from jobcluster.core.words import Kept, Offered, Question, Told
 
-__all__ = ["Lives", "Whereabouts"]
+__all__ = ["PAYLOAD_SAID", "Lives", "Whereabouts"]
 
 _SUSPECT_AT: Final = 2
 """Crashes after which a job is one of those of which a node is given one at a time (part 3)."""
+
+
+PAYLOAD_SAID: Final = 64 * 1024
+"""Bytes: a longer payload stays at its origin until its executor fetches it (part 3)."""
 
 
 class Whereabouts(NamedTuple):
@@ -144,17 +148,20 @@ class Lives:
         job.put = True
         job.hear(Life.offered)
         row = job.row
+        size = len(row.payload)
+        is_long = size > PAYLOAD_SAID
         return Offered(
             row.id,
             *job.offer,
             row.kind,
-            row.payload,
+            b"" if is_long else row.payload,
             row.priority,
             row.requires,
             self.losses.number(job),
             fresh,
             job.crashes >= _SUSPECT_AT,
             job.once,
+            size if is_long else 0,
         )
 
     def record_loss(self, job: OriginJob, occasion: Occasion, out: Out, now: Now) -> None:

@@ -110,9 +110,12 @@ class Losses:
     def returned(self, job: OriginJob, offer: Offer, keeper: str, out: Out) -> None:
         """
         What was lost is held after all: if by the process that ran it, it was no crash.
+
+        A keeper that died does not return; who holds this then is the next one, that tells of it.
         """
         attempt = job.attempts[offer]
-        if attempt.counted and keeper and attempt.keeper == keeper:
+        is_back = keeper and attempt.keeper == keeper and attempt.cause not in Cause.OF_KEEPERS
+        if attempt.counted and is_back:
             job.attempts[offer] = attempt = attempt._replace(counted=False)
             out.attempt(attempt)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import attrs
-
 from jobcluster.core.actions import (
     Answer,
     CloseConnection,
@@ -33,8 +31,12 @@ from jobcluster.core.events import (
     JobsRequested,
     JoinAccepted,
     JoinRefused,
+    KeeperReplaced,
     NodeEvent,
+    OutputCollected,
+    OutputMissed,
     PageLoaded,
+    PayloadCame,
     ReportAnswered,
     RunsDropped,
     RunsEnded,
@@ -48,10 +50,10 @@ from jobcluster.core.link import LinkRecord
 from jobcluster.core.lives import Whereabouts
 from jobcluster.core.origin import Origin
 from jobcluster.core.out import Out, Words
-from jobcluster.core.parts import split_join
-from jobcluster.core.records import Identity, Recovered
+from jobcluster.core.parts import join_head, split_join
+from jobcluster.core.records import Identity, NodeSettings, Recovered
 from jobcluster.core.values import Adopted, Now
-from jobcluster.core.words import JoinPart, Load
+from jobcluster.core.words import Load
 
 __all__ = ["Node", "NodeSettings"]
 
@@ -60,18 +62,6 @@ _LAST_WORDS: Final = 1.0
 
 _WINDOW: Final = 4000
 """The most offers in a window before the balancer has said so (part 3: a few thousand)."""
-
-
-@attrs.frozen
-class NodeSettings:
-    """What a node is told when it is started."""
-
-    slots: int
-    labels: tuple[str, ...] = ()
-    version: int = 1
-    """Of the protocol; a balancer of another one refuses the join."""
-    remark: str = ""
-    """A note for people, shown beside the node."""
 
 
 class Node:
@@ -122,10 +112,14 @@ class Node:
             StopRequested: self._stop_requested,
             JobsLoaded: self._jobs_loaded,
             PageLoaded: self._page_loaded,
+            OutputCollected: self._output_collected,
+            OutputMissed: self._output_missed,
+            PayloadCame: self._payload_came,
             RunsStarted: self._runs_started,
             RunsRefused: self._runs_refused,
             RunsEnded: self._runs_ended,
             RunsDropped: self._runs_dropped,
+            KeeperReplaced: self._keeper_replaced,
             BalancerConnected: self._connected,
             BalancerDisconnected: self._disconnected,
             JoinAccepted: self._accepted,
@@ -264,6 +258,18 @@ class Node:
     def _page_loaded(self, event: PageLoaded, out: Out, now: Now) -> None:
         self._origin.page_loaded(event.requires, event.jobs, out, now)
 
+    # -- other nodes -------------------------------------------------------------------------------
+
+    def _output_collected(self, event: OutputCollected, out: Out, now: Now) -> None:
+        collecting = self._origin.endings.collecting
+        collecting.collected(event.job, event.offer, event.trouble, out, now)
+
+    def _output_missed(self, event: OutputMissed, _: Out, __: Now) -> None:
+        self._origin.endings.collecting.missed(event.job, event.offer)
+
+    def _payload_came(self, event: PayloadCame, out: Out, now: Now) -> None:
+        self._executor.payload_came(event.ref, event.payload, out, now)
+
     # -- the runner --------------------------------------------------------------------------------
 
     def _runs_started(self, event: RunsStarted, out: Out, now: Now) -> None:
@@ -278,47 +284,37 @@ class Node:
     def _runs_dropped(self, event: RunsDropped, out: Out, now: Now) -> None:
         self._executor.dropped(event.refs, out, now)
 
+    def _keeper_replaced(self, event: KeeperReplaced, out: Out, now: Now) -> None:
+        """Join anew, for the balancer knows which keeper runs what from the join."""
+        self._keeper = event.keeper
+        connection = self._link.connection
+        if connection is not None:
+            self._part(out, now)
+            out.before(CloseConnection(connection, "another keeper runs its jobs"))
+
     # -- the balancer ------------------------------------------------------------------------------
 
     def _connected(self, event: BalancerConnected, out: Out, now: Now) -> None:
         if self._link.connection is not None:
-            self._part(self._link.connection, out, now)
+            self._part(out, now)
         self._link.machine.connected(event.connection)
         offers, questions = self._origin.joining()
-        identity, settings = self._identity, self._settings
-        head = JoinPart(
-            version=settings.version,
-            name=identity.name,
-            store=identity.store,
-            incarnation=identity.incarnation,
-            random=identity.random,
-            serial=self._link.serial,
-            part=0,
-            last=True,
-            boot=identity.boot,
-            keeper=self._keeper,
-            slots=settings.slots,
-            labels=settings.labels,
-            draining=self._executor.draining,
-            stopping=self.load.stopping,
-            beyond=self._origin.window.beyond,
-            remark=settings.remark,
-        )
+        identity, settings, load = self._identity, self._settings, self.load
+        head = join_head(identity, settings, self._link.serial, self._keeper, load)
         parts = split_join(head, self._executor.inventory(), offers, questions)
         out.after(SendJoin(event.connection, parts))
 
     def _disconnected(self, event: BalancerDisconnected, out: Out, now: Now) -> None:
         if self._link.is_current(event.connection):
-            self._part(event.connection, out, now)
+            self._part(out, now)
 
-    def _part(self, connection: int, out: Out, now: Now) -> None:
+    def _part(self, out: Out, now: Now) -> None:
         was_joined = self.is_joined
         self._link.machine.disconnected()
         self._held_back.clear()
         self._origin.parted(out, now)
         if was_joined:
             out.before(Note("info", "not joined", {"reason": self._link.reason}))
-        del connection
 
     def _accepted(self, event: JoinAccepted, out: Out, now: Now) -> None:
         link = self._link
@@ -326,10 +322,10 @@ class Node:
             return
         if not link.machine.accepted(event.terms):
             return
-        self._executor.retell = event.terms.retell
+        self._executor.retelling.period = event.terms.retell
         self._origin.window.limit = event.terms.window
         self._refused_for = ""
-        self._renew(event.sent, out)
+        self._renew(event.sent, out, now)
         # What has changed since the inventory was taken is said now (rule 1).
         out.early.merge(self._held_back)
         self._held_back.clear()
@@ -351,14 +347,18 @@ class Node:
                 # and whether the other is alive is asked of it.
                 out.after(Rebuild())
 
-    def _report_answered(self, event: ReportAnswered, out: Out, _: Now) -> None:
+    def _report_answered(self, event: ReportAnswered, out: Out, now: Now) -> None:
         if self._link.is_current(event.connection):
-            self._renew(event.sent, out)
+            self._renew(event.sent, out, now)
             if self.is_joined and self._said_beyond != self._origin.window.beyond:
                 self._say_load(out)
 
-    def _renew(self, sent: float, out: Out) -> None:
+    def _renew(self, sent: float, out: Out, now: Now) -> None:
+        was_over = now.boot > self._link.lease_until
         if self._link.renew(sent):
+            if was_over:
+                # A new lease is none for what was given before: it may be somebody else's by now.
+                self._executor.give_back(out)
             out.before(ExtendLease(self._link.lease_until))
 
     def _dispatched(self, event: DispatchReceived, out: Out, now: Now) -> None:
@@ -367,7 +367,7 @@ class Node:
         said, origin, executor = event.dispatch, self._origin, self._executor
         executor.start(said.start, out, now)
         executor.cancel((row.ref for row in said.cancel), out, now)
-        executor.drop((row.ref for row in said.drop), out)
+        executor.drop((row.ref for row in said.drop), out, now)
         executor.acknowledge((row.ref for row in said.acknowledge), out)
         origin.placed(said.placed, out, now)
         origin.held(said.held, out, now)
@@ -375,4 +375,4 @@ class Node:
         # Merged boxes may say of one offer that it was placed, and that nobody has it any more.
         origin.nobody(said.nobody, out, now)
         origin.lost(said.lost, out, now)
-        origin.outcomes(said.outcome, out, now)
+        origin.endings.outcomes(said.outcome, out, now)

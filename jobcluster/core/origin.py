@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from jobcluster.core.actions import Answer
+from jobcluster.core.endings import Endings
 from jobcluster.core.jobs import NO_OFFER, Life, Occasion, OriginJob
 from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
 from jobcluster.core.records import Identity, Recovered
 from jobcluster.core.turns import Turns
-from jobcluster.core.values import Cause, Job, Now, Offer, RunState, Spec, Status, mint_job_id
+from jobcluster.core.values import Cause, Job, Now, Offer, RunState, Spec, mint_job_id
 from jobcluster.core.window import Window
 from jobcluster.core.words import (
     Ended,
@@ -48,6 +49,7 @@ class Origin:
         self.jobs = self.lives.jobs
         """The unfinished jobs in memory, by their ids."""
         self._turns = Turns(self.jobs, self.lives.reads)
+        self.endings = Endings(identity.name, self.lives, self._turns, self._held)
         self.old_news = 0
         """Words about offers that are no longer the present ones, counted."""
         for row in recovered.questions:
@@ -311,37 +313,6 @@ class Origin:
             return job.cancelling
         return offer in (job.offer, job.asked)
 
-    def outcomes(self, rows: Iterable[Ended], out: Out, now: Now) -> None:
-        """
-        Offers ended elsewhere; acknowledged once that is committed.
-        """
-        for row in rows:
-
-            def found(out: Out, now: Now, row: Ended = row) -> None:
-                self._outcome(row, out, now)
-
-            self._turns.when_in_memory(row.job, found, out, now)
-
-    def _outcome(self, row: Ended, out: Out, now: Now) -> None:
-        job = self.jobs.get(row.job)
-        offer = (row.incarnation, row.serial)
-        told = Occasion(offer, job=row.job, outcome=row.outcome)
-        if job is None:
-            # It has an outcome: this one was told twice, or comes too late.
-            self.lives.say("acknowledge", told, out)
-        elif job.offer != offer or self.lives.losses.is_lost(job, offer):
-            self.old_news += 1
-            self.lives.say("drop", told, out)
-        elif row.outcome.status == Status.LOST:
-            told.cause = row.outcome.detail
-            told.node, told.keeper = row.outcome.node, job.keeper
-            told.at = row.outcome.started or job.started
-            self.lives.live(job, job.hear(Life.lost), told, out, now)
-            self.lives.say("acknowledge", told, out)
-        else:
-            self.lives.live(job, job.hear(Life.ended), told, out, now)
-            self.lives.say("acknowledge", told, out)
-
     # -- what this node itself runs ----------------------------------------------------------------
 
     def own_started(self, id_: int, offer: Offer, at: int, out: Out, now: Now) -> None:
@@ -358,18 +329,7 @@ class Origin:
 
         @param done: called when its outcome is among the changes, or is not wanted.
         """
-
-        def found(out: Out, now: Now) -> None:
-            job = self.jobs.get(row.job)
-            offer = (row.incarnation, row.serial)
-            if job is not None and not job.node:
-                # Nobody needs to tell this node what it holds itself.
-                name, at = self._identity.name, row.outcome.started
-                self._held(HeldBy(row.job, *offer, name, "", "ended", at), out, now)
-            self._outcome(row, out, now)
-            done(out, now)
-
-        self._turns.when_in_memory(row.job, found, out, now, lasting=True)
+        self.endings.own_ended(row, done, out, now)
 
     def payload_of(self, id_: int, offer: Offer) -> bytes | None:
         """

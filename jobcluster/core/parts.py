@@ -9,10 +9,11 @@ from typing import Final, TypeVar
 
 import attrs
 
+from jobcluster.core.records import Identity, NodeSettings
 from jobcluster.core.values import Held
-from jobcluster.core.words import JoinPart, Offered, Question
+from jobcluster.core.words import JoinPart, Load, Offered, Question
 
-__all__ = ["split_join"]
+__all__ = ["join_head", "split_join"]
 
 _Row = TypeVar("_Row")
 
@@ -21,6 +22,35 @@ _ROWS: Final = 1000
 
 _BYTES: Final = 1024 * 1024
 """Payload after which a part is full."""
+
+
+def join_head(
+    identity: Identity, settings: NodeSettings, serial: int, keeper: str, load: Load
+) -> JoinPart:
+    """
+    What each part of a join repeats.
+
+    @param serial: of this join.
+    @param keeper: the id of the process that runs the jobs.
+    """
+    return JoinPart(
+        version=settings.version,
+        name=identity.name,
+        store=identity.store,
+        incarnation=identity.incarnation,
+        random=identity.random,
+        serial=serial,
+        part=0,
+        last=True,
+        boot=identity.boot,
+        keeper=keeper,
+        slots=settings.slots,
+        labels=settings.labels,
+        draining=load.draining,
+        stopping=load.stopping,
+        beyond=load.beyond,
+        remark=settings.remark,
+    )
 
 
 def split_join(

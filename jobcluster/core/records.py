@@ -27,6 +27,7 @@ __all__ = [
     "JobsEnded",
     "JobsSubmitted",
     "Lane",
+    "NodeSettings",
     "Recovered",
     "Unbound",
 ]
@@ -162,6 +163,18 @@ class Identity:
     random: int
     boot: str
     """Id of the machine's boot."""
+
+
+@attrs.frozen
+class NodeSettings:
+    """What a node is told when it is started."""
+
+    slots: int
+    labels: tuple[str, ...] = ()
+    version: int = 1
+    """Of the protocol; a balancer of another one refuses the join."""
+    remark: str = ""
+    """A note for people, shown beside the node."""
 
 
 class Lane(NamedTuple):

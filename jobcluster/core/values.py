@@ -100,6 +100,8 @@ class Cause:
     NOT_HELD: Final = "not-held"
     """Nobody holds it any more, though it had been started."""
 
+    OF_KEEPERS: Final = frozenset({KEEPER_DIED, REBOOTED})
+    """Causes that a keeper tells of an earlier one."""
     IN_ORDER: Final = frozenset({NODE_STOPPED})
     """Causes that say nothing against the job itself."""
 
@@ -158,6 +160,19 @@ class Outcome(NamedTuple):
     """Where it ran; empty if nowhere."""
     value: bytes = b""
     """What it returned, at most 64 KiB."""
+    out: bytes = b""
+    """Standard output of a command, unless it is kept in a file."""
+    err: bytes = b""
+    """Its standard error, likewise."""
+    out_size: int = 0
+    """Bytes of standard output in all; more than there are in C{out} if it is kept in a file."""
+    err_size: int = 0
+    """Bytes of standard error in all."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its output is in files."""
+        return len(self.out) < self.out_size or len(self.err) < self.err_size
 
 
 class Attempt(NamedTuple):
@@ -229,6 +244,8 @@ class Adopted(NamedTuple):
     kind: str
     outcome: Outcome | None
     """C{None} unless it has ended."""
+    once: bool = False
+    """It must not be started a second time."""
 
 
 @attrs.frozen

@@ -4,11 +4,16 @@ What is shown to people: a job, a node, the cluster; and the questions that get 
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from jobcluster.core.values import Outcome
 
-__all__ = ["Ask", "BalanceView", "ClusterView", "JobView", "NodeView", "Reply"]
+__all__ = ["PAYLOAD_SHOWN", "Ask", "BalanceView", "ClusterView", "JobView", "NodeView", "Reply"]
+
+PAYLOAD_SHOWN: Final = 64 * 1024
+"""Bytes of payload that a view has."""
 
 
 @attrs.frozen
@@ -18,6 +23,7 @@ class JobView:
     job: int
     kind: str
     payload: bytes
+    """The first L{PAYLOAD_SHOWN} bytes of it."""
     state: str
     """C{"waiting"}, C{"running"}, C{"cancelling"}, C{"ended"} or C{"expired"}."""
     submitted: int
@@ -81,10 +87,21 @@ class Ask:
     """Whom to ask; empty for the balancer itself."""
     verb: str
     """C{"view"}, C{"wait"} (answered with the view when the job ends, or after C{patience}),
-    C{"cancel"} or C{"cluster"}."""
+    C{"cancel"} or C{"cluster"}; C{"output"} (a piece of a recorded output) and C{"payload"}, of the
+    job's origin; C{"kept"} (a piece of an output that is not recorded yet), of its executor."""
     job: int = 0
     patience: float = 0.0
     """Seconds."""
+    stream: str = ""
+    """Which output: C{"out"} or C{"err"}."""
+    offset: int = 0
+    limit: int = 0
+    """Bytes: where a piece begins, and how long it is at most."""
+    origin: str = ""
+    store: str = ""
+    incarnation: int = 0
+    serial: int = 0
+    """The offer whose kept output is asked for; of one whose payload is, its origin's store."""
 
 
 @attrs.frozen
@@ -95,3 +112,5 @@ class Reply:
     cluster: ClusterView | None = None
     text: str = ""
     """What became of the wish to cancel."""
+    data: bytes = b""
+    """A piece of output or payload; shorter than was asked for at its end only."""

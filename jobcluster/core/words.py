@@ -138,6 +138,8 @@ class Offered(NamedTuple):
     """Two crashes are counted against it: one such job at a time and node."""
     once: bool
     """To be bound before it is started (rule 6)."""
+    size: int = 0
+    """Bytes of a payload that is too long to be said, so that C{payload} is empty; else 0."""
 
     @property
     def offer(self) -> Offer:
@@ -228,6 +230,8 @@ class Start(NamedTuple):
     attempt: int
     once: bool
     suspect: bool = False
+    size: int = 0
+    """Bytes of payload that are to be fetched from the origin; 0 if there are none."""
 
     @property
     def ref(self) -> Ref:

@@ -21,6 +21,7 @@ from jobcluster.core.events import (
     RunsStarted,
 )
 from jobcluster.core.values import SLEEP, Adopted, Now, Outcome, Ref, Status
+from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
 
 __all__ = ["SleepRunner"]
@@ -113,6 +114,20 @@ class SleepRunner:
         dropped = tuple(ref for ref in refs if self._runs.pop(ref, None) is not None)
         if dropped:
             self.told(RunsDropped(dropped))
+
+    def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.output}: sleeps have none.
+        """
+        raise OutputMissingError
+
+    def finish(self) -> Deferred[None]:
+        """
+        See L{IRunner.finish}: nothing outlives this process.
+        """
+        self._until = float("-inf")
+        self.stop(tuple(self._runs))
+        return succeed(None)
 
     def close(self) -> None:
         """

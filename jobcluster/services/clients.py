@@ -18,11 +18,13 @@ from jobcluster.errors import (
     BalancerAwayError,
     ExpiredTicketError,
     MalformedTicketError,
+    OutputMissingError,
     PeerError,
     UnknownTicketError,
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.services.node import NodeService
+from jobcluster.services.transfers import PIECE
 
 __all__ = ["ClusterClient"]
 
@@ -88,6 +90,12 @@ class ClusterClient:
         """
         return Deferred.fromCoroutine(self._cancel(ticket))
 
+    def output(self, ticket: str, stream: str, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        See L{IClusterView.output}.
+        """
+        return Deferred.fromCoroutine(self._output(ticket, stream, offset, limit))
+
     def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
@@ -150,6 +158,13 @@ class ClusterClient:
             return await self._cancel_own(job)
         return (await self._ask(Ask(origin, "cancel", job))).text
 
+    async def _output(self, ticket: str, stream: str, offset: int, limit: int) -> bytes:
+        origin, job = self._parse(ticket)
+        if origin == self.name:
+            return await self._own_output(job, stream, offset, min(limit, PIECE))
+        asked = Ask(origin, "output", job, stream=stream, offset=offset, limit=limit)
+        return (await self._ask(asked)).data
+
     def _parse(self, ticket: str) -> tuple[str, int]:
         parsed = parse_ticket(ticket)
         if parsed is None:
@@ -171,6 +186,14 @@ class ClusterClient:
     # -- about jobs of this node -------------------------------------------------------------------
 
     async def _asked(self, ask: Ask) -> Reply:
+        piece = (ask.offset, min(ask.limit, PIECE))
+        if ask.verb == "output":
+            return Reply(data=await self._own_output(ask.job, ask.stream, *piece))
+        if ask.verb == "kept":
+            ref = (ask.origin, ask.store, ask.incarnation, ask.serial)
+            return Reply(data=self._node.kept_output(ref, ask.stream, *piece))
+        if ask.verb == "payload":
+            return Reply(data=await self._node.payload(ask.job, ask.store, *piece))
         if ask.verb == "view":
             return Reply(view=await self._own(ask.job))
         if ask.verb == "wait":
@@ -223,6 +246,14 @@ class ClusterClient:
             if timer is not None and timer.active():
                 timer.cancel()
         return await self._own(job)
+
+    async def _own_output(self, job: int, stream: str, offset: int, limit: int) -> bytes:
+        outcome = (await self._own(job)).outcome
+        if outcome is None or stream not in ("out", "err"):
+            raise OutputMissingError
+        if outcome.is_large:
+            return await self._node.outputs.read(job, stream, offset, limit)
+        return (outcome.out if stream == "out" else outcome.err)[offset : offset + limit]
 
     async def _cancel_own(self, job: int) -> str:
         view = await self._own(job)

@@ -31,6 +31,8 @@ class Setup:
     """Bytes that must be free for jobs to be taken."""
     keep: bool = False
     """Whether what runs goes on when the node is stopped."""
+    kill_after: float = 5.0
+    """Seconds between a job's SIGTERM and its SIGKILL."""
     retention: float = 30.0
     """Days for which outcomes are kept."""
     verbose: bool = False

@@ -13,8 +13,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from jobcluster.core.records import Change
-from jobcluster.errors import StoreError
-from jobcluster.interfaces import IStore
+from jobcluster.errors import JobclusterError
+from jobcluster.interfaces import IOutputs, IStore
 from jobcluster.services.clocks import Clocks
 
 __all__ = ["Upkeep"]
@@ -40,6 +40,7 @@ class Upkeep:
         clock: IReactorTime,
         clocks: Clocks,
         store: IStore,
+        outputs: IOutputs,
         retention: float,
         look: Callable[[Sequence[Change]], None],
     ) -> None:
@@ -51,6 +52,7 @@ class Upkeep:
         """
         self._clocks = clocks
         self._store = store
+        self._outputs = outputs
         self._retention = retention
         self._look = look
         self._log = Logger(namespace="jobcluster.node")
@@ -85,5 +87,6 @@ class Upkeep:
         try:
             while await self._store.expire(before, _EXPIRE_AT_ONCE) >= _EXPIRE_AT_ONCE:
                 pass
-        except StoreError as reason:
+            await self._outputs.forget(before)
+        except JobclusterError as reason:
             self._log.warn("outcomes could not be expired: {reason}", reason=reason)

@@ -111,6 +111,12 @@ class MemoryStore:
         """
         return self._read(partial(self.tables.page, requires, after, limit))
 
+    def payload(self, job: int, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        See L{jobcluster.interfaces.IStore.payload}.
+        """
+        return self._read(partial(self.tables.payload, job, offset, limit))
+
     def view(self, job: int) -> Deferred[JobView | None]:
         """
         See L{jobcluster.interfaces.IStore.view}.

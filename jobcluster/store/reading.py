@@ -14,7 +14,7 @@ from jobcluster.core.values import Attempt, Job, Outcome
 from jobcluster.core.views import JobView
 from jobcluster.store.many import select_many
 
-__all__ = ["load", "page", "recover", "view", "views"]
+__all__ = ["load", "page", "payload", "recover", "view", "views"]
 
 # A row as SQLite returns it; what the schema says of its columns is believed.
 _Row: TypeAlias = tuple[Any, ...]
@@ -32,11 +32,13 @@ FROM attempt WHERE job IN ({rows})
 ORDER BY job, incarnation, serial
 """
 
-# How the three tables of jobs are shown: id, kind, payload, state, submitted, attempts, node, and
-# of the outcome status, code, detail, started, ended, value.
+# How the three tables of jobs are shown: id, kind, PAYLOAD_SHOWN bytes of the payload, state,
+# submitted, attempts, node, and of the outcome status, code, detail, started, ended, value, out,
+# err, out_size, err_size.  (SQLite's substr makes NULL of no bytes.)
 _VIEW_OPEN = """
 SELECT
-    id, kind, payload, CASE cancelling WHEN 0 THEN 'waiting' ELSE 'cancelling' END, submitted,
+    id, kind, IFNULL(substr(payload, 1, 65536), x''),
+    CASE cancelling WHEN 0 THEN 'waiting' ELSE 'cancelling' END, submitted,
     (SELECT COUNT(*) FROM attempt WHERE job = id),
     IFNULL(
         (
@@ -45,20 +47,21 @@ SELECT
         ),
         ''
     ),
-    NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM open
 """
 
 _VIEW_ENDED = """
 SELECT
-    id, kind, payload, 'ended', submitted, attempts, node,
-    status, code, detail, started, ended, value
+    id, kind, IFNULL(substr(payload, 1, 65536), x''), 'ended', submitted, attempts, node,
+    status, code, detail, started, ended, value, out, err, out_size, err_size
 FROM ended
 """
 
 _VIEW_EXPIRED = """
 SELECT
-    id, kind, x'', 'expired', submitted, 0, '', NULL, NULL, NULL, NULL, NULL, NULL
+    id, kind, x'', 'expired', submitted, 0, '',
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM expired
 """
 
@@ -147,6 +150,16 @@ def view(cursor: sqlite3.Cursor, job: int) -> JobView | None:
     return None if row is None else _job_view(row)
 
 
+def payload(cursor: sqlite3.Cursor, job: int, offset: int, limit: int) -> bytes:
+    """
+    A piece of what an unfinished job is to run; nothing if there is no such job.
+    """
+    row = cursor.execute(
+        "SELECT IFNULL(substr(payload, ?, ?), x'') FROM open WHERE id = ?", (offset + 1, limit, job)
+    ).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
 def views(cursor: sqlite3.Cursor, state: str, after: int, limit: int) -> tuple[JobView, ...]:
     """
     Jobs in the order of their ids; see L{jobcluster.interfaces.IStore.views}.
@@ -185,6 +198,6 @@ def _job_view(row: _Row) -> JobView:
     job, kind, payload, state, submitted, attempts, node, *how = row
     outcome = None
     if state == "ended":
-        status, code, detail, started, ended, value = how
-        outcome = Outcome(status, code, detail, started, ended, node, value)
+        status, code, detail, started, ended, *output = how
+        outcome = Outcome._make((status, code, detail, started, ended, node, *output))
     return JobView(job, kind, payload, state, submitted, attempts, node, outcome)

@@ -196,6 +196,12 @@ class SqliteStore:
         """
         return self._read(lambda cursor: reading.page(cursor, requires, after, limit))
 
+    def payload(self, job: int, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        See L{jobcluster.interfaces.IStore.payload}.
+        """
+        return self._read(lambda cursor: reading.payload(cursor, job, offset, limit))
+
     def view(self, job: int) -> Deferred[JobView | None]:
         """
         See L{jobcluster.interfaces.IStore.view}.

@@ -31,7 +31,7 @@ from jobcluster.core.records import (
     Unbound,
 )
 from jobcluster.core.values import Attempt, Job, Outcome, Ref
-from jobcluster.core.views import JobView
+from jobcluster.core.views import PAYLOAD_SHOWN, JobView
 from jobcluster.errors import StoreFailedError
 
 __all__ = ["Tables"]
@@ -228,6 +228,13 @@ class Tables:
             return ()
         return tuple(self._open[job] for job in queue.page((-after[0], after[1]), limit))
 
+    def payload(self, job: int, offset: int, limit: int) -> bytes:
+        """
+        A piece of what an unfinished job is to run; nothing if there is no such job.
+        """
+        row = self._open.get(job)
+        return b"" if row is None else row.payload[offset : offset + limit]
+
     def view(self, job: int) -> JobView | None:
         """
         One job as a client sees it, or C{None} if it was never here.
@@ -289,7 +296,7 @@ class _Ended(NamedTuple):
         return JobView(
             self.job.id,
             self.job.kind,
-            self.job.payload,
+            self.job.payload[:PAYLOAD_SHOWN],
             "ended",
             self.job.submitted,
             self.attempts,
@@ -375,7 +382,7 @@ def _view_open(job: Job) -> JobView:
     return JobView(
         job.id,
         job.kind,
-        job.payload,
+        job.payload[:PAYLOAD_SHOWN],
         "cancelling" if job.cancelling else "waiting",
         job.submitted,
         len(job.attempts),

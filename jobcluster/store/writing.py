@@ -57,11 +57,13 @@ SET node = excluded.node, keeper = excluded.keeper, started = excluded.started,
 _END = """
 INSERT INTO ended (
     id, kind, priority, requires, on_node_loss, submitted,
-    attempts, status, code, detail, started, ended, node, value, payload
+    attempts, status, code, detail, started, ended, node, value,
+    out, err, out_size, err_size, payload
 )
 SELECT
     id, kind, priority, requires, on_node_loss, submitted,
-    column2, column3, column4, column5, column6, column7, column8, column9, payload
+    column2, column3, column4, column5, column6, column7, column8, column9,
+    column10, column11, column12, column13, payload
 FROM ({rows}) AS given CROSS JOIN open ON id = column1
 """
 

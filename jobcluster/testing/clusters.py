@@ -30,32 +30,33 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from twisted.internet import error
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
-    IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobcluster.core.cluster import ClusterSettings
+from jobcluster.core.commands import COMMAND
 from jobcluster.core.node import NodeSettings
-from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import SLEEP, Now, Spec
 from jobcluster.core.views import ClusterView, JobView
-from jobcluster.errors import StoreError, StoreFailedError
 from jobcluster.interfaces import IClusterView
+from jobcluster.runners.kinds import KindsRunner
 from jobcluster.runners.sleep import SleepRunner
 from jobcluster.services.balancer import BalancerService, PeerFactory
 from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.clients import ClusterClient
-from jobcluster.services.node import NodeService, Setup
-from jobcluster.store.memory import MemoryStore, Tables, at_once
+from jobcluster.services.node import NodeService, Parts, Setup
+from jobcluster.store.memory import Tables
+from jobcluster.store.outputs import MemoryOutputs
 from jobcluster.testing.clocks import HeapClock
+from jobcluster.testing.disks import DiskStore, MemoryDisk
 from jobcluster.testing.processes import ADDRESS, Process, connect
+from jobcluster.testing.programs import Program, ProgramRunner, cat
 from jobcluster.wire import VERSION
 
 __all__ = ["MemoryCluster", "MemoryDisk", "MemoryNode"]
@@ -92,63 +93,6 @@ class _ToBalancer:
         connected.callback(client)
 
 
-class MemoryDisk:
-    """
-    What a node writes to.
-    """
-
-    def __init__(self) -> None:
-        """
-        A disk that is well, and takes no time.
-        """
-        self.delay = 0.0
-        """Seconds that a commit takes; to be changed while none is under way."""
-        self.error: StoreError | None = None
-        """What commits fail with, and opening the store."""
-
-    @property
-    def sick(self) -> bool:
-        """Whether commits fail, and the store cannot be opened."""
-        return self.error is not None
-
-    @sick.setter
-    def sick(self, sick: bool) -> None:
-        self.error = StoreFailedError("the disk is sick") if sick else None
-
-    def write(self, time: IReactorTime, write: Callable[[], None]) -> Deferred[None]:
-        """
-        Write, as L{MemoryStore} wants it.
-        """
-
-        def now() -> None:
-            if self.error is not None:
-                raise self.error
-            write()
-
-        return deferLater(time, self.delay, now) if self.delay else at_once(now)
-
-
-class _Store(MemoryStore):
-    """The store of a process that may be killed, on a disk that may be sick when it is opened."""
-
-    def __init__(
-        self, tables: Tables, disk: MemoryDisk, process: Process, wall: Callable[[], float]
-    ) -> None:
-        super().__init__(tables, partial(disk.write, process), wall)
-        self._process = process
-        self._disk = disk
-
-    def commit(self, changes: Sequence[Change]) -> Deferred[None]:
-        return super().commit(changes) if self._process.alive else Deferred()
-
-    def open(
-        self, name: str, boot: str, fresh_store: str, random: int, first_job: int
-    ) -> Deferred[tuple[Identity, Recovered]]:
-        if self._disk.error is not None:
-            return fail(self._disk.error)
-        return super().open(name, boot, fresh_store, random, first_job)
-
-
 class MemoryNode:
     """
     A node: what outlives its process, and the process that runs or ran last.
@@ -157,6 +101,8 @@ class MemoryNode:
     service: NodeService
     client: ClusterClient
     """The node as its clients see it: what a console is given."""
+    programs: ProgramRunner
+    """What runs its commands."""
 
     def __init__(self, cluster: MemoryCluster, setup: Setup) -> None:
         """
@@ -168,6 +114,10 @@ class MemoryNode:
         """What it is started with; may be changed for the next start."""
         self.tables = Tables()
         """What it has committed."""
+        self.outputs = MemoryOutputs()
+        """The long outputs that it has recorded."""
+        self.program: Program = cat
+        """What each of its commands does; may be changed for the next start."""
         self.disk = MemoryDisk()
         self.process = Process(cluster.clock)
         self.last_words: list[str] = []
@@ -180,13 +130,10 @@ class MemoryNode:
         self.process.die()
         cluster = self._cluster
         process = self.process = Process(cluster.clock)
-        store = _Store(self.tables, self.disk, process, lambda: cluster.now().wall)
+        store = DiskStore(self.tables, self.disk, process, lambda: cluster.now().wall)
         service = self.service = NodeService(
-            process,
-            cluster.now,
-            store,
-            lambda: SleepRunner(process, cluster.now),
-            self.setup,
+            Parts(process, cluster.now, store, self.outputs, self.setup),
+            lambda: self._make_runner(process),
             partial(self._end, process),
         )
         self.client = ClusterClient(service, process)
@@ -194,6 +141,11 @@ class MemoryNode:
             service.handle, self.client.asked, _ToBalancer(cluster, process), process, cluster.now
         )
         service.startService()
+
+    def _make_runner(self, process: Process) -> KindsRunner:
+        now = self._cluster.now
+        self.programs = ProgramRunner(process, now, self.program)
+        return KindsRunner({SLEEP: SleepRunner(process, now), COMMAND: self.programs}, now)
 
     def stop(self) -> Deferred[None]:
         """

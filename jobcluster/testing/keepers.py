@@ -5,7 +5,7 @@ A process that runs jobs and outlives the node process, without a process.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -19,10 +19,15 @@ from jobcluster.core.events import (
     RunsStarted,
 )
 from jobcluster.core.values import Adopted, Cause, Held, Now, Outcome, Ref, RunState, Status
+from jobcluster.errors import OutputMissingError
+from jobcluster.testing.connections import KeeperConnection
 
 __all__ = ["FakeKeeper", "KeptJob", "Silent", "Witness"]
 
 _CODES: Final = {Status.SUCCEEDED: 0, Status.CANCELLED: -15}
+
+_SPOKEN: Final = (70_000, 10)
+"""Bytes of standard output and error of a job that says much."""
 
 
 class Witness(Protocol):
@@ -85,14 +90,16 @@ class KeptJob:
             serial=run.serial,
             state=RunState.RUNNING if self.outcome is None else RunState.ENDED,
             started=self.started,
+            suspect=run.suspect,
         )
-        return Adopted(held, run.kind, self.outcome)
+        return Adopted(held, run.kind, self.outcome, run.once)
 
 
 class FakeKeeper:
     """
     What a keeper is to its node: it runs jobs whose payload says for how many milliseconds.
 
+    Where the payload ends with the end of a line, the job says more than an outcome has room for.
     It obeys its newest connection only, and what it was told on older ones it has not read when it
     gives an inventory is never read.
     What it holds stays until it is dropped.
@@ -121,49 +128,82 @@ class FakeKeeper:
         self._now = now
         self._witness = Silent() if witness is None else witness
         self._spool: dict[Ref, KeptJob] = {} if spool is None else dict(spool)
-        self._accepted = 0
-        self._obeyed = 0
-        self._tell: Callable[[RunnerEvent], None] = _tell_nobody
+        self._connections: list[KeeperConnection] = []
+        self._obeyed: KeeperConnection | None = None
+        self._words: Mapping[str, Callable[..., None]] = {
+            "hello": self._greet,
+            "start": self.start,
+            "lease": self._extend,
+            "stop": self._stop,
+            "drop": self._drop,
+            "end": self._end,
+            "ping": self._pong,
+        }
 
     @property
     def spool(self) -> Mapping[Ref, KeptJob]:
         """All that is held: what runs, and what has ended and was not dropped."""
         return self._spool
 
-    def accept(self) -> int:
+    def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        Some of what a job has said; files are read by whoever can see them.
+
+        @raise OutputMissingError: if it is not kept.
+        """
+        kept = self._spool.get(ref)
+        if kept is None or kept.outcome is None or not kept.outcome.is_large:
+            raise OutputMissingError
+        size = kept.outcome.out_size if stream == "out" else kept.outcome.err_size
+        return bytes(max(0, min(limit, size - offset)))
+
+    # -- what is said to it ------------------------------------------------------------------------
+
+    def accept(self, connection: KeeperConnection) -> None:
         """
         A node process connects.
-
-        @return: the number of its connection, which it says with every word.
         """
-        self._accepted += 1
-        return self._accepted
+        self._connections.append(connection)
 
-    def inventory(
-        self, connection: int, tell: Callable[[RunnerEvent], None]
-    ) -> tuple[Adopted, ...] | None:
+    def read(self, connection: KeeperConnection, word: str, args: tuple[Any, ...]) -> None:
         """
-        Say all that is held, and obey this connection alone from now on.
+        Do what is asked, unless it is asked by somebody who is not obeyed (any more).
+        """
+        if self.alive and self.obeys(connection, word):
+            self._words[word](connection, *args)
 
-        @param tell: is called with what happens, until another connection is obeyed.
-        @return: C{None} if there is a newer connection already.
+    def obeys(self, connection: KeeperConnection, word: str) -> bool:
         """
-        if connection < self._obeyed or not self.alive:
-            return None
+        Whether a word counts.
+        """
+        return word == "hello" or connection is self._obeyed
+
+    def close_older(self, connection: KeeperConnection) -> None:
+        """
+        Close, unread, whatever was connected before.
+        """
+        index = self._connections.index(connection)
+        for older in self._connections[:index]:
+            older.close()
+        del self._connections[:index]
+
+    def _greet(self, connection: KeeperConnection) -> None:
+        """Say all that is held, and obey this connection alone from now on."""
+        self.close_older(connection)
         self._obeyed = connection
-        self._tell = tell
-        return tuple(kept.adopted() for kept in self._spool.values())
+        held = tuple(kept.adopted() for kept in self._spool.values())
+        connection.answer(connection.user.keeper_met, self.ident, held)
 
-    def start(self, connection: int, run: Run, until: float) -> None:
+    def start(self, connection: KeeperConnection, run: Run, until: float) -> None:
         """
         Start a job, unless the lease is over.
 
         @param until: the end of the lease, in seconds of the boot-time clock.
         """
-        if connection != self._obeyed or not self.alive or run.ref in self._spool:
+        if run.ref in self._spool:
             return
         now = self._now()
-        if now.boot > until:
+        if now.boot > connection.lease(until):
             self._tell(RunsRefused((run.ref,)))
             return
         at = int(now.wall * 1000)
@@ -172,37 +212,51 @@ class FakeKeeper:
         self.time.callLater(int(run.payload) / 1000, self._finish, kept, Status.SUCCEEDED)
         self._tell(RunsStarted((run.ref,), at))
 
-    def stop(self, connection: int, ref: Ref) -> None:
-        """
-        End a job as cancelled.
-        """
+    def _extend(self, connection: KeeperConnection, since: float, until: float) -> None:
+        """What this was meant for was started, or refused."""
+
+    def _stop(self, _: KeeperConnection, ref: Ref) -> None:
+        """End a job as cancelled."""
         kept = self._spool.get(ref)
-        if connection == self._obeyed and kept is not None:
+        if kept is not None:
             self._finish(kept, Status.CANCELLED)
 
-    def drop(self, connection: int, ref: Ref) -> None:
-        """
-        End a job and forget it.
-        """
-        if connection != self._obeyed or not self.alive:
-            return
+    def _drop(self, _: KeeperConnection, ref: Ref) -> None:
+        """End a job and forget it."""
         kept = self._spool.pop(ref, None)
-        if kept is not None:
-            if kept.outcome is None:
-                self._witness.run_over(ref, self.ident)
-            self._tell(RunsDropped((ref,)))
+        if kept is not None and kept.outcome is None:
+            self._witness.run_over(ref, self.ident)
+        self._tell(RunsDropped((ref,)))
+
+    def _end(self, _: KeeperConnection) -> None:
+        """End every job as cancelled, then this process; what it holds stays for the next one."""
+        for kept in list(self._spool.values()):
+            self._finish(kept, Status.CANCELLED)
+        self.die()
+
+    @staticmethod
+    def _pong(connection: KeeperConnection) -> None:
+        connection.answer(connection.user.keeper_answered)
+
+    # -- its end -----------------------------------------------------------------------------------
 
     def die(self) -> None:
         """
         The process is killed; its jobs go on, and nobody watches them.
         """
-        self.alive = False
-        self._tell = _tell_nobody
+        if self.alive:
+            self.alive = False
+            self._obeyed = None
+            for connection in self._connections:
+                connection.answer(connection.user.keeper_lost)
 
-    def succeed(self, ident: str, *, rebooted: bool = False) -> FakeKeeper:
+    def succeed(
+        self, ident: str, *, rebooted: bool = False, time: IReactorTime | None = None
+    ) -> FakeKeeper:
         """
         Another keeper finds what this one left behind, ends it and calls it lost.
 
+        @param time: its reactor, if that is another one.
         @param rebooted: whether the machine was: then what this one had not synced is gone, which
             is all but the intents of the jobs that run at most once.
         """
@@ -218,7 +272,7 @@ class FakeKeeper:
                     kept.run, kept.started, self._outcome(kept, Status.LOST, cause)
                 )
         self._spool.clear()
-        return FakeKeeper(self.time, self._now, ident, self._witness, spool)
+        return type(self)(time or self.time, self._now, ident, self._witness, spool)
 
     def _finish(self, kept: KeptJob, status: str, detail: str = "") -> None:
         ref = kept.run.ref
@@ -234,8 +288,13 @@ class FakeKeeper:
     def _outcome(self, kept: KeptJob, status: str, detail: str) -> Outcome:
         code = _CODES.get(status)
         ended = int(self._now().wall * 1000)
-        return Outcome(status, code=code, detail=detail, started=kept.started, ended=ended)
+        outcome = Outcome(status, code=code, detail=detail, started=kept.started, ended=ended)
+        if kept.run.payload.endswith(b"\n") and status != Status.LOST:
+            out, err = _SPOKEN
+            outcome = outcome._replace(out_size=out, err_size=err)
+        return outcome
 
-
-def _tell_nobody(_: RunnerEvent) -> None:
-    """Nobody is connected."""
+    def _tell(self, event: RunnerEvent) -> None:
+        connection = self._obeyed
+        if connection is not None:
+            connection.answer(connection.user.keeper_told, event)

@@ -5,7 +5,7 @@ What runs jobs at a node, without a process: sleeps, and with a keeper what outl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
@@ -22,8 +22,9 @@ from jobcluster.core.events import (
     RunsStarted,
 )
 from jobcluster.core.values import SLEEP, Adopted, Now, Outcome, Ref, Status
+from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
-from jobcluster.testing.clocks import Pipe
+from jobcluster.testing.hands import KeeperHands
 from jobcluster.testing.keepers import FakeKeeper, Silent, Witness
 
 __all__ = ["FakeRunner"]
@@ -51,6 +52,9 @@ class FakeRunner:
     milliseconds.
     """
 
+    deals: type[KeeperHands] = KeeperHands
+    """With the keeper; mutants deal otherwise."""
+
     def __init__(
         self,
         time: IReactorTime,
@@ -58,6 +62,7 @@ class FakeRunner:
         keeper: FakeKeeper | None = None,
         hop: Callable[[], float] = lambda: 0.0,
         witness: Witness | None = None,
+        find: Callable[[], FakeKeeper | None] | None = None,
     ) -> None:
         """
         Begin without a lease, and so with nothing that may be started.
@@ -67,29 +72,30 @@ class FakeRunner:
         @param keeper: what runs all that is no sleep; without one, that fails.
         @param hop: says how many seconds the next word to or from the keeper takes.
         @param witness: sees the sleeps; the keeper has its own for what it runs.
+        @param find: finds the present keeper, or starts another; C{None} while there is none.
         """
         self.told: Callable[[RunnerEvent], None] = _nobody_listens
         self._time = time
         self._now = now
-        self._keeper = keeper
         self._witness = Silent() if witness is None else witness
         self._until = float("-inf")
         self._sleeps: dict[Ref, _Sleep] = {}
-        self._connection = 0 if keeper is None else keeper.accept()
-        self._to_keeper = Pipe(time if keeper is None else keeper.time, hop)
-        self._from_keeper = Pipe(time, hop)
+        self.hands = (
+            None
+            if keeper is None
+            else self.deals(time, now, find or (lambda: _living(keeper)), hop, self._tell)
+        )
+        """What deals with the keeper."""
         self._closed = False
 
     def inventory(self) -> Deferred[tuple[str, tuple[Adopted, ...]]]:
         """
         See L{IRunner.inventory}.
         """
+        if self.hands is not None:
+            return self.hands.meet()
         found: Deferred[tuple[str, tuple[Adopted, ...]]] = Deferred()
-        keeper = self._keeper
-        if keeper is None:
-            self._time.callLater(0, found.callback, ("", ()))
-        else:
-            self._to_keeper.post(self._ask_inventory, keeper, found)
+        self._time.callLater(0, found.callback, ("", ()))
         return found
 
     def start(self, runs: Sequence[Run]) -> None:
@@ -99,9 +105,10 @@ class FakeRunner:
         now = self._now()
         started: list[Ref] = []
         refused: list[Ref] = []
+        others: list[Run] = []
         for run in runs:
             if run.kind != SLEEP:
-                self._hand(run)
+                others.append(run)
             elif run.adopted:
                 self._witness.run_adopted(run)
                 self._sleep(run, now)
@@ -115,6 +122,8 @@ class FakeRunner:
             self._say(RunsStarted(tuple(started), int(now.wall * 1000)))
         if refused:
             self._say(RunsRefused(tuple(refused)))
+        if others:
+            self._hand(others)
 
     def stop(self, refs: Sequence[Ref]) -> None:
         """
@@ -124,8 +133,8 @@ class FakeRunner:
             sleep = self._sleeps.get(ref)
             if sleep is not None:
                 self._finish(sleep, Status.CANCELLED)
-            elif self._keeper is not None:
-                self._to_keeper.post(self._keeper.stop, self._connection, ref)
+        if self.hands is not None:
+            self.hands.stop(refs)
 
     def drop(self, refs: Sequence[Ref]) -> None:
         """
@@ -137,22 +146,46 @@ class FakeRunner:
             if sleep is not None:
                 self._forget(sleep)
                 dropped.append(ref)
-            elif self._keeper is not None:
-                self._to_keeper.post(self._keeper.drop, self._connection, ref)
         if dropped:
             self._say(RunsDropped(tuple(dropped)))
+        if self.hands is not None:
+            self.hands.drop(refs)
 
     def lease(self, until: float) -> None:
         """
         See L{IRunner.lease}.
         """
         self._until = until
+        if self.hands is not None:
+            self.hands.lease(until)
+
+    def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.output}: zeros; sleeps say nothing.
+        """
+        if self.hands is None:
+            raise OutputMissingError
+        return self.hands.output(ref, stream, offset, limit)
+
+    def finish(self) -> Deferred[None]:
+        """
+        See L{IRunner.finish}.
+        """
+        self._until = float("-inf")
+        self.stop(tuple(self._sleeps))
+        if self.hands is not None:
+            return self.hands.finish()
+        finished: Deferred[None] = Deferred()
+        self._time.callLater(0, finished.callback, None)
+        return finished
 
     def close(self) -> None:
         """
         See L{IRunner.close}.
         """
         self._closed = True
+        if self.hands is not None:
+            self.hands.close()
         sleeps, self._sleeps = self._sleeps, {}
         for sleep in sleeps.values():
             self._forget(sleep)
@@ -201,22 +234,13 @@ class FakeRunner:
 
     # -- the keeper --------------------------------------------------------------------------------
 
-    def _hand(self, run: Run) -> None:
-        if self._keeper is None:
+    def _hand(self, runs: Sequence[Run]) -> None:
+        if self.hands is not None:
+            self.hands.start(runs)
+            return
+        for run in runs:
             outcome = Outcome(Status.FAILED, detail=f"this node cannot run a {run.kind}")
             self._say(RunsEnded((RunEnded(run.ref, outcome),)))
-        elif not run.adopted:
-            # The end of the lease travels with it: it is looked at where the job starts.
-            self._to_keeper.post(self._keeper.start, self._connection, run, self._until)
-
-    def _ask_inventory(self, keeper: FakeKeeper, found: Deferred[Any]) -> None:
-        held = keeper.inventory(self._connection, self._heard)
-        if held is not None:
-            self._from_keeper.post(found.callback, (keeper.ident, held))
-
-    def _heard(self, event: RunnerEvent) -> None:
-        """The keeper has said something."""
-        self._from_keeper.post(self._tell, event)
 
     # -- telling -----------------------------------------------------------------------------------
 
@@ -226,6 +250,10 @@ class FakeRunner:
     def _tell(self, event: RunnerEvent) -> None:
         if not self._closed:
             self.told(event)
+
+
+def _living(keeper: FakeKeeper) -> FakeKeeper | None:
+    return keeper if keeper.alive else None
 
 
 def _nobody_listens(_: RunnerEvent) -> None:

@@ -6,13 +6,14 @@ Each is the real core but for one method; C{KITS} has those that the rig is to b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
-from jobcluster.core.actions import NodeAction, Outcomes, Persist
+from jobcluster.core.actions import NodeAction, Outcomes, Persist, Run
 from jobcluster.core.cluster import Cluster, ClusterSettings
+from jobcluster.core.endings import Endings
 from jobcluster.core.events import JoinReceived, NodeEvent
 from jobcluster.core.executor import Executor
 from jobcluster.core.jobs import Occasion, OriginJob
@@ -22,26 +23,34 @@ from jobcluster.core.node import Node, NodeSettings
 from jobcluster.core.origin import Origin
 from jobcluster.core.out import Out
 from jobcluster.core.records import EndedJob, Identity, Recovered
-from jobcluster.core.values import Adopted, Now, Offer
+from jobcluster.core.turns import Turns
+from jobcluster.core.values import Adopted, Held, Now, Offer, RunState
 from jobcluster.core.words import Ended, JoinPart, Offered
-from jobcluster.testing import FakeRunner
+from jobcluster.testing import FakeKeeper, FakeRunner
+from jobcluster.testing.connections import KeeperConnection
 from tests.core.rig.balancer import BalancerProcess
 from tests.core.rig.node import NodeProcess
 from tests.core.rig.shapes import Kit
 
 __all__ = [
     "KITS",
+    "AcknowledgesEarly",
     "AnyJoin",
     "BentNode",
     "BentOrigin",
     "BlindToSome",
     "ForgetsWishes",
+    "HidesHanded",
     "LosesWishes",
     "NoGrace",
+    "ObeysAnyone",
     "OffersTwice",
+    "RecordsEarly",
     "SecondOutcome",
     "SeesTheLastPart",
     "SpeaksFirst",
+    "StartsLate",
+    "with_node",
 ]
 
 _WINDOW: Final = 4000
@@ -96,15 +105,18 @@ class SeesTheLastPart(Cluster):
 
 
 class BentOrigin(Origin):
-    """An origin whose jobs live otherwise."""
+    """An origin made of other parts."""
 
     makes: type[Lives] = Lives
+    hears: type[Endings] = Endings
 
     def __init__(self, identity: Identity, recovered: Recovered, limit: int) -> None:
         """Take up what the store knows."""
         super().__init__(identity, recovered, limit)
         self.lives = self.makes(identity, self.window)
         self.jobs = self.lives.jobs
+        self._turns = Turns(self.jobs, self.lives.reads)
+        self.endings = self.hears(identity.name, self.lives, self._turns, self._held)
         for row in recovered.questions:
             self.lives.remember(row, put=True)
 
@@ -164,17 +176,21 @@ class OffersTwice(BentNode):
     originates = _SameOffers
 
 
-class _Believing(Origin):
-    """An origin that takes any outcome."""
-
-    def _outcome(self, row: Ended, out: Out, now: Now) -> None:
-        if row.job in self.jobs:
-            super()._outcome(row, out, now)
+class _AnyOutcome(Endings):
+    def _record(self, row: Ended, out: Out, now: Now) -> None:
+        if row.job in self._lives.jobs:
+            super()._record(row, out, now)
             return
         out.ended(EndedJob(row.job, row.outcome, 1))
         out.after(Outcomes(((row.job, row.outcome),)))
         told = Occasion((row.incarnation, row.serial), job=row.job)
-        self.lives.say("acknowledge", told, out)
+        self._lives.say("acknowledge", told, out)
+
+
+class _Believing(BentOrigin):
+    """An origin that takes any outcome."""
+
+    hears = _AnyOutcome
 
 
 class SecondOutcome(BentNode):
@@ -219,6 +235,90 @@ class LosesWishes(Node):
         super().__init__(identity, forgetful, settings, keeper, adopted, now)
 
 
+class HidesHanded(Executor):
+    """What was handed over and not confirmed is not said to be held."""
+
+    def inventory(self) -> list[Held]:
+        """Leave it out."""
+        return [row for row in super().inventory() if row.state != RunState.HANDED]
+
+
+class _SaysNothingOfHanded(BentNode):
+    executes = HidesHanded
+
+
+class _AcknowledgesEarly(Endings):
+    def outcomes(self, rows: Iterable[Ended], out: Out, now: Now) -> None:
+        rows = list(rows)
+        super().outcomes(rows, out, now)
+        for row in rows:
+            told = Occasion((row.incarnation, row.serial), job=row.job)
+            self._lives.say("acknowledge", told, out)
+
+
+class _Hasty(BentOrigin):
+    """An origin that acknowledges an outcome whose output it has still to collect."""
+
+    hears = _AcknowledgesEarly
+
+
+class AcknowledgesEarly(BentNode):
+    """An outcome is acknowledged when it is heard."""
+
+    originates = _Hasty
+
+
+class _TakesStopsForWishes(Endings):
+    def _was_stopped(self, row: Ended) -> bool:
+        return False
+
+
+class _Obliging(BentOrigin):
+    """An origin that records whatever was ended as cancelled."""
+
+    hears = _TakesStopsForWishes
+
+
+class _Obliges(BentNode):
+    originates = _Obliging
+
+
+class _RecordsEarly(Endings):
+    def _must_be_collected(self, row: Ended) -> bool:
+        return False
+
+
+class _Careless(BentOrigin):
+    """An origin that records an outcome without its output."""
+
+    hears = _RecordsEarly
+
+
+class RecordsEarly(BentNode):
+    """No output is collected."""
+
+    originates = _Careless
+
+
+class ObeysAnyone(FakeKeeper):
+    """A keeper that goes on reading what was said on older connections."""
+
+    def close_older(self, connection: KeeperConnection) -> None:
+        """Close none."""
+
+    def obeys(self, connection: KeeperConnection, word: str) -> bool:
+        """Obey all."""
+        return True
+
+
+class StartsLate(FakeKeeper):
+    """A keeper that does not look at the lease."""
+
+    def start(self, connection: KeeperConnection, run: Run, until: float) -> None:
+        """Start it, whatever the time is."""
+        super().start(connection, run, float("inf"))
+
+
 class NoLease(FakeRunner):
     """Whoever runs jobs starts them at any time."""
 
@@ -238,7 +338,11 @@ def _with_cluster(core: type[Cluster]) -> Kit:
     return Kit(balancer=Process)
 
 
-def _with_node(core: type[Node]) -> Kit:
+def with_node(core: type[Node]) -> Kit:
+    """
+    A rig whose nodes have this core.
+    """
+
     class Process(NodeProcess):
         def make_core(
             self,
@@ -253,13 +357,19 @@ def _with_node(core: type[Node]) -> Kit:
 
 
 KITS: Final[Mapping[str, Kit]] = {
-    "send before commit": _with_node(SpeaksFirst),
+    "send before commit": with_node(SpeaksFirst),
     "no grace": _with_cluster(NoGrace),
-    "an offer id used twice": _with_node(OffersTwice),
+    "an offer id used twice": with_node(OffersTwice),
     "no incarnation check": _with_cluster(AnyJoin),
-    "a second outcome accepted": _with_node(SecondOutcome),
+    "a second outcome accepted": with_node(SecondOutcome),
     "an incomplete inventory believed": _with_cluster(SeesTheLastPart),
     "no lease at the executor": Kit(runner=NoLease),
-    "cancel forgotten at a restart": _with_node(LosesWishes),
+    "cancel forgotten at a restart": with_node(LosesWishes),
+    "an old connection obeyed": Kit(keeper=ObeysAnyone),
+    "no lease at the keeper": Kit(keeper=StartsLate),
+    "handed over not held": with_node(_SaysNothingOfHanded),
+    "output acknowledged early": with_node(AcknowledgesEarly),
+    "a stop taken for a wish": with_node(_Obliges),
+    "output not collected": with_node(RecordsEarly),
 }
 """The rig with a fault in it."""

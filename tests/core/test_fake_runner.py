@@ -8,10 +8,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from jobcluster.core.actions import Run
-from jobcluster.core.events import RunnerEvent, RunsDropped, RunsEnded, RunsRefused, RunsStarted
+from jobcluster.core.events import (
+    KeeperReplaced,
+    RunnerEvent,
+    RunsDropped,
+    RunsEnded,
+    RunsRefused,
+    RunsStarted,
+)
 from jobcluster.core.values import SLEEP, Adopted, Cause, Now, Ref, RunState, Status
+from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
 from jobcluster.testing import FakeKeeper, FakeRunner, HeapClock
+from jobcluster.testing.connections import KeeperConnection
 
 _COMMAND = "command"
 
@@ -65,7 +74,9 @@ class Scene:
         """
         Start a node process.
         """
-        runner = FakeRunner(self.clock, self.now, self.keeper, hop=lambda: 0.001)
+        runner = FakeRunner(
+            self.clock, self.now, self.keeper, lambda: 0.001, find=lambda: self.keeper
+        )
         runner.told = self.told.append
         runner.lease(until)
         return runner
@@ -269,3 +280,116 @@ class KeeperTests(SynchronousTestCase):
         runner.start((run_of(1, 5, _COMMAND),))
         self.scene.clock.advance(1)
         self.assertEqual([(ref_of(1), Status.FAILED)], self.scene.statuses())
+
+    def test_replaced(self) -> None:
+        """
+        A node that lives on starts another keeper, and says what that makes of what ran.
+        """
+        self.runner.start((run_of(1, 9000, _COMMAND), run_of(2, 9000)))
+        self.scene.clock.advance(1)
+        self.scene.told.clear()
+        self.scene.keeper.die()
+        self.scene.keeper = self.scene.keeper.succeed("k2")
+        self.scene.clock.advance(0.0015)
+        # By now it is known that there is none.
+        self.runner.start((run_of(3, 9000, _COMMAND),))
+        self.scene.clock.advance(1)
+        replaced, ended, *others = self.scene.told
+        self.assertEqual(KeeperReplaced("k2"), replaced)
+        self.assertIsInstance(ended, RunsEnded)
+        self.assertEqual([(ref_of(1), Status.LOST)], self.scene.statuses())
+        self.assertEqual([RunsStarted((ref_of(3),), 1014)], others)
+
+    def test_handed_to_the_dead(self) -> None:
+        """
+        What was handed to a keeper that died over it was not started, and never will be.
+        """
+        self.runner.start((run_of(1, 9000, _COMMAND),))
+        self.scene.keeper.die()
+        self.scene.keeper = self.scene.keeper.succeed("k2")
+        self.scene.clock.advance(1)
+        self.assertEqual([KeeperReplaced("k2"), RunsRefused((ref_of(1),))], self.scene.told)
+
+    def test_silence(self) -> None:
+        """
+        A keeper that has answered nothing for 11 s is killed.
+        """
+        self.runner.start((run_of(1, 60_000, _COMMAND),))
+        self.connection().neglect()
+        self.scene.clock.advance(10.5)
+        self.assertTrue(self.scene.keeper.alive)
+        self.scene.clock.advance(4)
+        self.assertFalse(self.scene.keeper.alive)
+
+    def test_long_lease(self) -> None:
+        """
+        A lease that grows before it is over holds for what lies unread, too.
+        """
+        self.late_lease(0.5)
+        self.assertIsInstance(self.scene.told[0], RunsStarted)
+
+    def test_new_lease(self) -> None:
+        """
+        One that was over does not grow.
+        """
+        self.late_lease(1.5)
+        self.assertEqual([RunsRefused((ref_of(1),))], self.scene.told)
+
+    def connection(self) -> KeeperConnection:
+        """
+        What joins the node process to its keeper.
+        """
+        hands = self.runner.hands
+        if hands is None or hands.connection is None:
+            self.fail("there is none")
+        return hands.connection
+
+    def late_lease(self, after: float) -> None:
+        """
+        Have a job handed over in one lease, said in another, and read at last.
+
+        @param after: in how many seconds the other begins; the one has a second to go.
+        """
+        connection = self.connection()
+        connection.neglect()
+        self.runner.lease(self.scene.now().boot + 1.0)
+        self.runner.start((run_of(1, 9000, _COMMAND),))
+        self.scene.clock.advance(after)
+        self.runner.lease(100.0)
+        self.scene.clock.advance(2.0)
+        connection.attend()
+        self.scene.clock.advance(1.0)
+
+    def test_output(self) -> None:
+        """
+        What a job has said can be read when it has ended, and until it is dropped.
+        """
+        talkative = run_of(1, 500, _COMMAND)._replace(payload=b"500\n")
+        self.runner.start((talkative,))
+        self.assertRaises(OutputMissingError, self.runner.output, ref_of(1), "out", 0, 1)
+        self.scene.clock.advance(1)
+        ended = self.scene.told[-1]
+        assert isinstance(ended, RunsEnded)  # noqa: S101 - for mypy
+        outcome = ended.runs[0].outcome
+        self.assertTrue(outcome.is_large)
+        last = self.runner.output(ref_of(1), "out", outcome.out_size - 5, 100)
+        self.assertEqual((5, 7), (len(last), len(self.runner.output(ref_of(1), "err", 3, 100))))
+        self.runner.drop((ref_of(1),))
+        self.assertRaises(OutputMissingError, self.runner.output, ref_of(1), "out", 0, 1)
+
+    def test_finish(self) -> None:
+        """
+        A node that ends its keeper hears how everything has ended, and then that nothing is left.
+        """
+        self.runner.start((run_of(1, 5000, _COMMAND), run_of(2, 5000)))
+        self.scene.clock.advance(1)
+        self.scene.told.clear()
+        finished = self.runner.finish()
+        self.scene.clock.advance(1)
+        self.successResultOf(finished)
+        self.assertEqual(
+            {(ref_of(1), Status.CANCELLED), (ref_of(2), Status.CANCELLED)},
+            set(self.scene.statuses()),
+        )
+        self.assertFalse(self.scene.keeper.alive)
+        self.assertRaises(OutputMissingError, self.runner.output, ref_of(1), "out", 0, 1)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.faults_of_ours import KITS
 from tests.core.rig.drive import ALL_FAULTS, drive
 
-_PROMISES: Final = ("C1:", "C2:", "C5:", "leak:")
+_PROMISES: Final = ("C1:", "C2:", "C5:", "C6:", "leak:", "rule 8:")
 
 
 @attrs.frozen
@@ -94,3 +94,39 @@ class FaultTests(SynchronousTestCase):
         A job that is cancelling is not taken up when its origin starts.
         """
         self.hunt("cancel forgotten at a restart", _Hunt(("cancel-and-kill",)))
+
+    def test_an_old_connection_obeyed(self) -> None:
+        """
+        A keeper reads what was said on older connections when it has given an inventory.
+        """
+        self.hunt("an old connection obeyed", _Hunt(("unread-request",)))
+
+    def test_no_lease_at_the_keeper(self) -> None:
+        """
+        What lay unread in a keeper is started however late it is.
+        """
+        self.hunt("no lease at the keeper", _Hunt(("late-spawn", "kill-balancer"), 100))
+
+    def test_handed_over_not_held(self) -> None:
+        """
+        What was handed to a keeper is denied until that has said that it runs.
+        """
+        self.hunt("handed over not held", _Hunt(("handed-blip",)))
+
+    def test_output_acknowledged_early(self) -> None:
+        """
+        An outcome is acknowledged whose output is still to be collected.
+        """
+        self.hunt("output acknowledged early", _Hunt(("kill-node",)))
+
+    def test_output_not_collected(self) -> None:
+        """
+        An outcome is recorded without its output.
+        """
+        self.hunt("output not collected", _Hunt(("kill-node",)))
+
+    def test_a_stop_taken_for_a_wish(self) -> None:
+        """
+        What was ended with its node, which died before it had said so, is recorded as cancelled.
+        """
+        self.hunt("a stop taken for a wish", _Hunt(("stop-killed",)))

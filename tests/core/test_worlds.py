@@ -47,6 +47,16 @@ class SeedTests(SynchronousTestCase):
             result = drive(seed, _STEPS, kit=Kit(merging=True), lines=60)
             self.assertEqual("", result.violation, f"seed {seed}:\n{result.history}")
 
+    def test_renewed_leases(self) -> None:
+        """
+        Nor is anything started late that lies unread in a keeper.
+
+        In these its lease was over, and was once renewed when the node came back.
+        """
+        for seed in (202, 815, 1383):
+            result = drive(seed, _STEPS, lines=60)
+            self.assertEqual("", result.violation, f"seed {seed}:\n{result.history}")
+
     def test_each_fault_happens(self) -> None:
         """
         No fault is one in name only.

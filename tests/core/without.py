@@ -15,38 +15,53 @@ from jobcluster.core.cluster import Cluster, ClusterSettings
 from jobcluster.core.events import (
     JoinAccepted,
     JoinReceived,
+    KeeperReplaced,
     NodeEvent,
     ReportAnswered,
     ReportReceived,
 )
 from jobcluster.core.executions import Execution
 from jobcluster.core.executor import Executor
+from jobcluster.core.jobs import OriginJob
 from jobcluster.core.ledger import Entry, Holding, OwnerBook, Stage, Waiting
-from jobcluster.core.node import Node
+from jobcluster.core.lives import Lives
+from jobcluster.core.losses import Losses
+from jobcluster.core.node import Node, NodeSettings
 from jobcluster.core.nodes import NodeRecord
 from jobcluster.core.origin import Origin
 from jobcluster.core.out import Out
 from jobcluster.core.policy import EqualCounts
 from jobcluster.core.records import Change, DeadlinesSet, Identity, Recovered
 from jobcluster.core.rounds import Rounds
-from jobcluster.core.values import Now
-from jobcluster.core.words import Bind, Question
+from jobcluster.core.values import Adopted, Now, Offer
+from jobcluster.core.window import Window
+from jobcluster.core.words import Bind, Offered, Question
+from jobcluster.testing import FakeRunner
+from jobcluster.testing.hands import KeeperHands
 from tests.core.actor import Parts
-from tests.core.faults_of_ours import BentNode
+from tests.core.faults_of_ours import BentNode, BentOrigin, with_node
+from tests.core.rig.shapes import Kit
 
 __all__ = [
+    "ADOPTION",
     "ANSWERS",
     "CANCELLING_IS_A_STATE",
+    "DEAD_KEEPERS",
     "DENIED_IS_DEAD",
+    "GIVING_BACK",
     "GONE",
     "HOLDERS_BLOCK",
     "JOBS_COUNT_AS_PUT",
+    "LAPSES",
     "LEASE_FROM_READING",
     "LEASE_LOOKED_AT_EARLY",
     "LONG_LEASE",
     "OLD_INTENTS",
     "QUESTIONS",
+    "REPLACEMENT",
     "SHORT_INTENTS",
+    "SUSPICION",
+    "TAKING_BACK",
     "WHAT_WAS_HELD_BACK",
 ]
 
@@ -198,7 +213,7 @@ class _WishesAreNoState(BentNode):
 
 class _Ages(Executor):
     def tick(self, out: Out, now: Now) -> None:
-        for execution in self._overdue(now):
+        for execution in self.retelling.due(now):
             outcome = execution.outcome
             if outcome is not None and now.wall - outcome.ended / 1000 > _WEEK:
                 self._gone(execution, out)
@@ -216,6 +231,83 @@ class _Quiet(Executor):
 
 class _NeverSaysGone(BentNode):
     executes = _Quiet
+
+
+class _KeepsWhatWaits(Executor):
+    def give_back(self, out: Out) -> None:
+        if self.stopping:
+            super().give_back(out)
+
+
+class _StartsWhatWaited(BentNode):
+    executes = _KeepsWhatWaits
+
+
+class _KnowsOneKeeper(Node):
+    def _keeper_replaced(self, event: KeeperReplaced, out: Out, now: Now) -> None:
+        """It is the keeper that is meant, whoever that is."""
+
+
+class _AdoptsNothing(Node):
+    def __init__(
+        self,
+        identity: Identity,
+        recovered: Recovered,
+        settings: NodeSettings,
+        keeper: str,
+        adopted: tuple[Adopted, ...],
+        now: Now,
+    ) -> None:
+        super().__init__(identity, recovered, settings, keeper, (), now)
+
+
+class _Unforgiving(Losses):
+    def returned(self, job: OriginJob, offer: Offer, keeper: str, out: Out) -> None:
+        """Whatever was counted stays so."""
+
+
+class _Forgiving(Losses):
+    def returned(self, job: OriginJob, offer: Offer, keeper: str, out: Out) -> None:
+        attempt = job.attempts[offer]
+        if attempt.counted and keeper and attempt.keeper == keeper:
+            job.attempts[offer] = attempt = attempt._replace(counted=False)
+            out.attempt(attempt)
+
+
+class _NeverForgives(Lives):
+    def __init__(self, identity: Identity, window: Window) -> None:
+        super().__init__(identity, window)
+        self.losses = _Unforgiving()
+
+
+class _ForgivesAll(Lives):
+    def __init__(self, identity: Identity, window: Window) -> None:
+        super().__init__(identity, window)
+        self.losses = _Forgiving()
+
+
+class _SuspectsNobody(Lives):
+    def make_offer(self, job: OriginJob) -> Offered:
+        return super().make_offer(job)._replace(suspect=False)
+
+
+def _with_lives(lives: type[Lives]) -> Kit:
+    class Bent(BentOrigin):
+        makes = lives
+
+    class Core(BentNode):
+        originates = Bent
+
+    return with_node(Core)
+
+
+class _RenewsLate(KeeperHands):
+    def since(self) -> float:
+        return float("-inf")
+
+
+class _RenewsForAll(FakeRunner):
+    deals = _RenewsLate
 
 
 LONG_LEASE: Final = Parts(settings=_LongLease())
@@ -244,3 +336,20 @@ OLD_INTENTS: Final = Parts(node=_ForgetsOldIntents)
 """Scene 14: whatever has ended is forgotten after a week."""
 GONE: Final = Parts(node=_NeverSaysGone)
 """Scene 16: what was dropped is not said to be gone."""
+
+# -- of the rig, for the scenes with keepers -------------------------------------------------------
+
+LAPSES: Final = Kit(runner=_RenewsForAll)
+"""A lease that was over is renewed for what was handed over before."""
+GIVING_BACK: Final = with_node(_StartsWhatWaited)
+"""What waits when the lease is over is started when there is a new one."""
+REPLACEMENT: Final = with_node(_KnowsOneKeeper)
+"""A node does not say that it has another keeper."""
+ADOPTION: Final = with_node(_AdoptsNothing)
+"""What an earlier process of a node has started is not taken up."""
+TAKING_BACK: Final = _with_lives(_NeverForgives)
+"""A count is not taken back when the keeper returns that ran the job."""
+DEAD_KEEPERS: Final = _with_lives(_ForgivesAll)
+"""A count is taken back when a keeper tells how one before it died."""
+SUSPICION: Final = _with_lives(_SuspectsNobody)
+"""A node is given any number of jobs with two counts."""

@@ -12,6 +12,7 @@ import pytest
 import pytest_twisted
 
 from tests.functional.daemons import Daemons
+from tests.functional.keepers import end_keepers
 
 _FIGURES: Final[list[str]] = []
 
@@ -26,6 +27,7 @@ async def daemons(tmp_path: Path) -> AsyncIterator[Daemons]:
         yield made
     finally:
         await made.end_all()
+        await end_keepers(made.directory)
 
 
 @pytest_twisted.async_yield_fixture(scope="module")
@@ -38,6 +40,7 @@ async def shared_daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         yield made
     finally:
         await made.end_all()
+        await end_keepers(made.directory)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from jobcluster.core.events import (
     RunsStarted,
 )
 from jobcluster.core.values import SLEEP, Now, Outcome, Ref, Status
+from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
 from jobcluster.runners.sleep import SleepRunner
 from jobcluster.testing.clocks import HeapClock
@@ -360,3 +361,24 @@ class TimerTests(RunnerCase):
             ],
             self.take(),
         )
+
+    def test_finish(self) -> None:
+        """
+        A node that ends ends its sleeps, and starts no others.
+        """
+        ref = self.start(1, 250)
+        self.successResultOf(self.runner.finish())
+        late = self.run_of(2, 125)
+        self.runner.start([late])
+        outcome = Outcome(Status.CANCELLED, started=AT, ended=AT)
+        self.assertEqual(
+            [RunsEnded((RunEnded(ref, outcome),)), RunsRefused((late.ref,))], self.take()
+        )
+        self.clock.advance(1)
+
+    def test_no_output(self) -> None:
+        """
+        A sleep has no output.
+        """
+        ref = self.start(1, 250)
+        self.assertRaises(OutputMissingError, self.runner.output, ref, "out", 0, 1)

@@ -19,11 +19,13 @@ from jobcluster.core.node import NodeSettings
 from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import SLEEP, Adopted, Job, Now, Outcome, Ref, Spec, Status
 from jobcluster.core.views import JobView
+from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
 from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.clients import ClusterClient
-from jobcluster.services.node import NodeService, Setup
+from jobcluster.services.node import NodeService, Parts, Setup
 from jobcluster.store.memory import MemoryStore, Tables, at_once
+from jobcluster.store.outputs import MemoryOutputs
 from jobcluster.testing.clocks import HeapClock
 
 _Result = TypeVar("_Result")
@@ -211,6 +213,15 @@ class ScriptedRunner:
     def lease(self, until: float) -> None:
         """See L{IRunner.lease}."""
 
+    def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """See L{IRunner.output}."""
+        raise OutputMissingError
+
+    def finish(self) -> Deferred[None]:
+        """See L{IRunner.finish}."""
+        self._heard.append("runner finished")
+        return succeed(None)
+
     def close(self) -> None:
         """See L{IRunner.close}."""
         self._heard.append("runner closed")
@@ -286,12 +297,10 @@ class LoneNode:
             **setup,
         )
         clocks = clocks_of(clock)
+        self.outputs = MemoryOutputs()
         self.service = NodeService(
-            clock,
-            clocks,
-            self.store,
+            Parts(clock, clocks, self.store, self.outputs, self.setup),
             self.make_runner,
-            self.setup,
             lambda reason: self.told.append(f"fatal: {reason}"),
         )
         self.client = ClusterClient(self.service, clock)

@@ -48,7 +48,7 @@ class LoneTests(ServiceCase):
         """
         node = self.started()
         self.successResultOf(node.service.stopService())
-        self.assertEqual(CLOSED, node.take())
+        self.assertEqual(["runner finished", *CLOSED], node.take())
         self.assertEqual(1, len(node.endpoint.attempts))
         node.clock.advance(60)
         self.assertEqual(1, len(node.endpoint.attempts))

@@ -21,7 +21,7 @@ from jobcluster.core.records import (
     Unbound,
 )
 from jobcluster.core.values import Job
-from jobcluster.core.views import JobView
+from jobcluster.core.views import PAYLOAD_SHOWN, JobView
 from jobcluster.errors import StoreFailedError
 from jobcluster.interfaces import IStore
 from tests.store import changes
@@ -241,6 +241,30 @@ class StoreContract(changes.ChangesContract):
         """
         jobs: Sequence[Job] = [job(number, payload=bytes(1 << 20)) for number in numbers]
         return self.store.commit([JobsSubmitted(tuple(jobs))])
+
+    def test_payload(self) -> None:
+        """
+        The payload of an unfinished job is read in pieces.
+        """
+        self.commit(JobsSubmitted((job(1001, payload=b"abcdef"), job(1002, payload=b""))))
+
+        def piece(number: int, offset: int) -> bytes:
+            return self.result(self.store.payload(number, offset, 4))
+
+        self.assertEqual([b"abcd", b"ef", b""], [piece(1001, at) for at in (0, 4, 8)])
+        self.assertEqual([b"", b""], [piece(number, 0) for number in (1002, 1003)])
+        self.commit(ended(1001))
+        self.assertEqual(b"", piece(1001, 0))
+
+    def test_long_payload_is_not_shown(self) -> None:
+        """
+        A view has the beginning of it.
+        """
+        self.commit(JobsSubmitted((job(1001, payload=bytes(PAYLOAD_SHOWN + 1)),)))
+        for _ in range(2):
+            view = self.result(self.store.view(1001))
+            self.assertEqual(PAYLOAD_SHOWN, len(view.payload) if view else 0)
+            self.commit(ended(1001))
 
     def test_free(self) -> None:
         """

@@ -239,7 +239,7 @@ SHAPE = {
     "deadline": "id origin store incarnation serial job boot deadline started ends once",
     "ended": (
         "id kind priority requires on_node_loss submitted"
-        " attempts status code detail started ended node value payload"
+        " attempts status code detail started ended node value out_size err_size out err payload"
     ),
     "expired": "id kind submitted ended",
     "meta": "only name store incarnation draining last_job place",

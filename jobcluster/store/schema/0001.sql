@@ -57,6 +57,10 @@ CREATE TABLE ended (
     ended        INTEGER NOT NULL,
     node         TEXT NOT NULL,     -- empty if nowhere
     value        BLOB NOT NULL,
+    out_size     INTEGER NOT NULL,  -- bytes of standard output; if there are fewer in out, they are
+    err_size     INTEGER NOT NULL,  --   in a file, and so is standard error
+    out          BLOB NOT NULL,
+    err          BLOB NOT NULL,
     payload      BLOB NOT NULL
 );
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from jobcluster.core.lives import PAYLOAD_SAID
 from jobcluster.core.values import Spec
 from tests.core.rig.shapes import Site, command, sleep
 from tests.core.rig.world import World
@@ -16,6 +17,7 @@ Fault = Callable[["Chaos"], bool]
 """Does something bad to the world; whether it could."""
 
 _OPEN_LIMIT = 30
+_LONG = PAYLOAD_SAID + 1
 _IMPOSSIBLE = "unobtainium"
 
 
@@ -86,7 +88,8 @@ class Chaos:
             (0, 1, rng.randint(1, 300), rng.randint(1, 1_500), rng.randint(1, self._long))
         )
         if self.world.shape.keepers and rng.random() < 0.4:
-            return command(ms, once=once)
+            size = _LONG if rng.random() < 0.04 else 0
+            return command(ms, once=once, talks=rng.random() < 0.2, size=size)
         toss = rng.random()
         requires = "gpu" if toss < 0.1 else _IMPOSSIBLE if toss < 0.12 else ""
         return sleep(ms, requires, rng.choice((0, 0, 0, 0, 5)), once=once)
@@ -160,6 +163,15 @@ class Chaos:
         Stop a node's process for some time.
         """
         process = site.running
+        if process is not None:
+            process.freeze()
+            self.later(seconds, process.thaw)
+
+    def freeze_keeper(self, site: Site, seconds: float) -> None:
+        """
+        Stop a keeper for some time, at the end of which it may be another one's turn.
+        """
+        process = site.keeper_process
         if process is not None:
             process.freeze()
             self.later(seconds, process.thaw)

@@ -16,6 +16,7 @@ from functools import partial
 
 import attrs
 
+from tests.core.rig.between import BETWEEN
 from tests.core.rig.chaos import Chaos, Fault
 from tests.core.rig.directed import DIRECTED
 from tests.core.rig.faults import FAULTS
@@ -26,7 +27,7 @@ from tests.core.rig.world import World
 
 __all__ = ["ALL_FAULTS", "Result", "drive", "main"]
 
-ALL_FAULTS: Mapping[str, Fault] = {**FAULTS, **DIRECTED}
+ALL_FAULTS: Mapping[str, Fault] = {**FAULTS, **DIRECTED, **BETWEEN}
 
 
 @attrs.frozen
@@ -119,9 +120,10 @@ def summary(results: Iterable[Result], steps: int, began: float) -> str:
     faults = {name: count for name, count in sorted(counts.items()) if name.startswith("fault ")}
     shown = ", ".join(f"{name.removeprefix('fault ')} {count:,}" for name, count in faults.items())
     runs = f"{counts['runs started']:,} runs started, {counts['placed']:,} placements"
+    fetched = f"{counts['outputs collected']:,} outputs, {counts['payloads fetched']:,} payloads"
     lines = [
         f"{seeds} seeds of {steps} steps, {counts['events']:,} events in {seconds:.1f} s",
-        f"{runs} in {counts['rounds']:,} rounds",
+        f"{runs} in {counts['rounds']:,} rounds, {fetched} fetched",
         f"slowest to settle: {slowest:.1f} s",
         f"{sum(faults.values()):,} faults: {shown}",
         f"{len(violations)} violations",

@@ -69,11 +69,14 @@ def _suspend_machine(chaos: Chaos, site: Site) -> bool:
     if process is None:
         return False
     seconds = chaos.rng.random() * 10
-    process.freeze()
+    processes = [process] if site.keeper_process is None else [process, site.keeper_process]
+    for stopped in processes:
+        stopped.freeze()
 
     def resume() -> None:
         site.machine.suspended(seconds)
-        process.thaw()
+        for stopped in processes:
+            stopped.thaw()
 
     chaos.later(seconds, resume)
     return True
@@ -137,6 +140,12 @@ def _stop_end(chaos: Chaos, site: Site) -> None:
     chaos.later(0.5 + chaos.delay(), _start_stopped, chaos, site)
 
 
+def _stop_killed(chaos: Chaos, site: Site) -> None:
+    """A node ends what it runs, and is killed before it has said so."""
+    chaos.world.stop(site, keep=False)
+    chaos.later(chaos.rng.random() * 0.3, chaos.kill, site)
+
+
 def _stop_keep(chaos: Chaos, site: Site) -> None:
     chaos.world.stop(site, keep=True)
     chaos.later(0.5 + chaos.delay(), _start_stopped, chaos, site)
@@ -197,6 +206,32 @@ def _kill_keeper(chaos: Chaos, site: Site) -> bool:
     return True
 
 
+def _kill_pair(chaos: Chaos, site: Site) -> bool:
+    """A node and its keeper at once."""
+    if not _kill_keeper(chaos, site):
+        return False
+    chaos.kill(site)
+    return True
+
+
+def _freeze_keeper(chaos: Chaos, site: Site) -> bool:
+    """For a short time, or until its node has had enough."""
+    if site.keeper is None or not site.keeper.alive:
+        return False
+    rng = chaos.rng
+    seconds = rng.choice((rng.random(), rng.random() * 6, rng.random() * 12, 600.0))
+    chaos.freeze_keeper(site, seconds)
+    return True
+
+
+def _freeze_pair(chaos: Chaos, site: Site) -> bool:
+    """A node and its keeper, each for a time of its own."""
+    if not _freeze_keeper(chaos, site):
+        return False
+    _freeze_node(chaos, site)
+    return True
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "kill-node": _at_some_site(_kill_node),
     "kill-for-good": _at_some_site(_kill_for_good),
@@ -214,10 +249,14 @@ FAULTS: Final[dict[str, Fault]] = {
     "failing-disk": _at_some_site(_failing_disk),
     "reboot": _at_some_site(_reboot),
     "stop-end": _at_some_site(_stop_end),
+    "stop-killed": _at_some_site(_stop_killed),
     "stop-keep": _at_some_site(_stop_keep),
     "drain": _at_some_site(_drain),
     "clone": _at_some_site(_clone),
     "namesake": _at_some_site(_namesake),
     "kill-keeper": _at_some_site(_kill_keeper),
+    "kill-pair": _at_some_site(_kill_pair),
+    "freeze-keeper": _at_some_site(_freeze_keeper),
+    "freeze-pair": _at_some_site(_freeze_pair),
 }
 """By their names."""

@@ -4,6 +4,7 @@ What everything in a simulated world stands on: time, chance, and a history of w
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
@@ -14,6 +15,8 @@ from twisted.python.failure import Failure
 from jobcluster.testing import HeapClock
 
 __all__ = ["EPOCH", "BrokenPromiseError", "Ground", "History", "Pace"]
+
+_BLANKS = re.compile(" {30,}")
 
 EPOCH = 1_700_000_000.0
 """Where wall clocks begin: seconds since 1970."""
@@ -67,7 +70,7 @@ def _shown(value: object) -> str:
     """
     kind = type(value)
     if not attrs.has(kind):
-        return repr(value)
+        return _BLANKS.sub(" ... ", repr(value))
     fields = {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
     said = ", ".join(
         f"{name}={_shown(field)}" for name, field in fields.items() if field not in (None, (), "")

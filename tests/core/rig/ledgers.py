@@ -5,8 +5,9 @@ What is on the disks, and the promises that are about that: C1 and C2.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
+from jobcluster.core.losses import CRASH_LIMIT
 from jobcluster.core.records import (
     AttemptsRecorded,
     Cancelling,
@@ -17,12 +18,25 @@ from jobcluster.core.records import (
     JobsEnded,
     JobsSubmitted,
 )
-from jobcluster.core.values import Job, Offer, Outcome, Owner, Ref, Status
+from jobcluster.core.values import (
+    SLEEP,
+    Attempt,
+    Cause,
+    Job,
+    Offer,
+    Outcome,
+    Owner,
+    Ref,
+    Status,
+)
 from jobcluster.core.words import Offered
 from tests.core.rig.disks import Disk, DiskWatcher
 from tests.core.rig.ground import BrokenPromiseError
 
 __all__ = ["Key", "Ledger", "Ledgers"]
+
+_CRASHES: Final = (Cause.KEEPER_DIED, Cause.REBOOTED)
+"""Causes that nobody takes back: such a keeper never returns."""
 
 Key = tuple[str, str, int]
 """A job over the whole cluster: name and store of its origin, and its id there."""
@@ -33,7 +47,15 @@ class Ledger:
     What is on one disk, as far as promises are concerned.
     """
 
-    __slots__ = ("acknowledged", "cancelling", "deadlines", "jobs", "open_jobs", "outcomes")
+    __slots__ = (
+        "acknowledged",
+        "attempts",
+        "cancelling",
+        "deadlines",
+        "jobs",
+        "open_jobs",
+        "outcomes",
+    )
 
     def __init__(self) -> None:
         """
@@ -44,6 +66,8 @@ class Ledger:
         """Those without an outcome."""
         self.outcomes: dict[int, Outcome] = {}
         self.cancelling: set[int] = set()
+        self.attempts: dict[int, dict[Offer, Attempt]] = {}
+        """Of each job those that are recorded."""
         self.deadlines: dict[Ref, Deadline] = {}
         self.acknowledged: set[int] = set()
         """Jobs whose tickets were handed out."""
@@ -57,6 +81,7 @@ class Ledger:
         other.open_jobs = set(self.open_jobs)
         other.outcomes = dict(self.outcomes)
         other.cancelling = set(self.cancelling)
+        other.attempts = {job: dict(rows) for job, rows in self.attempts.items()}
         other.deadlines = dict(self.deadlines)
         return other
 
@@ -77,6 +102,9 @@ class Ledgers(DiskWatcher):
         """Jobs that have their outcome."""
         self.never: set[Key] = set()
         """Jobs of which a client was told that they will never run."""
+        self.wished: set[Key] = set()
+        """Jobs that somebody wanted cancelled."""
+        self._collected: dict[Key, dict[Offer, Outcome]] = {}
         self._over: dict[Key, set[Offer]] = {}
         self._takes: dict[type, Callable[[Disk, Ledger, Any], None]] = {
             JobsSubmitted: self._submitted,
@@ -92,6 +120,12 @@ class Ledgers(DiskWatcher):
         Whether its origin has committed how this attempt ended, or that it is lost.
         """
         return offer in self._over.get(key, ())
+
+    def was_started(self, key: Key, offer: Offer) -> bool:
+        """
+        Whether this attempt was ever started, so that there is something to be committed of it.
+        """
+        raise NotImplementedError
 
     def ledger(self, disk: Disk) -> Ledger:
         """
@@ -126,12 +160,30 @@ class Ledgers(DiskWatcher):
             if before is not None and before != outcome:
                 text = f"job {job} of {disk.name} has two outcomes: {before} {outcome}"
                 raise BrokenPromiseError("C2", text)
+            self._look_at_outcome((disk.name, disk.store, job), outcome)
+            crashes = sum(row.counted for row in ledger.attempts.get(job, {}).values())
+            if outcome.status == Status.QUARANTINED and crashes < CRASH_LIMIT:
+                text = f"job {job} of {disk.name} with {crashes} crashes: {outcome}"
+                raise BrokenPromiseError("crash counts", text)
             ledger.outcomes[job] = outcome
             ledger.open_jobs.discard(job)
             self.settled.add((disk.name, disk.store, job))
 
-    def _recorded(self, disk: Disk, _: Ledger, change: AttemptsRecorded) -> None:
+    def _look_at_outcome(self, key: Key, outcome: Outcome) -> None:
+        """Whether this outcome may be committed, as far as that shows."""
+        if outcome.is_large and outcome not in self._collected.get(key, {}).values():
+            raise BrokenPromiseError(
+                "rule 8", f"job {key}: {outcome} is committed, and its output was not collected"
+            )
+        if outcome.status == Status.CANCELLED and key not in self.wished:
+            raise BrokenPromiseError("C2", f"job {key} is cancelled, and nobody has wanted that")
+
+    def _recorded(self, disk: Disk, ledger: Ledger, change: AttemptsRecorded) -> None:
         for attempt in change.attempts:
+            ledger.attempts.setdefault(attempt.job, {})[attempt.offer] = attempt
+            crashed = attempt.cause in _CRASHES and ledger.jobs[attempt.job].kind != SLEEP
+            if crashed and not attempt.counted:
+                raise BrokenPromiseError("crash counts", f"of {disk.name}, not counted: {attempt}")
             if attempt.ended or attempt.cause:
                 key = (disk.name, disk.store, attempt.job)
                 self._over.setdefault(key, set()).add(attempt.offer)
@@ -155,6 +207,12 @@ class Ledgers(DiskWatcher):
         """
         self.copies.add((disk.name, disk.store))
         self.ledgers[copy] = self.ledger(disk).copy()
+
+    def collected(self, disk: Disk, job: int, offer: Offer, outcome: Outcome) -> None:
+        """
+        What an attempt has said is on the disk; whoever ran it had it until then.
+        """
+        self._collected.setdefault((disk.name, disk.store, job), {})[offer] = outcome
 
     def acknowledged(self, disk: Disk, jobs: Iterable[int]) -> None:
         """
@@ -213,7 +271,7 @@ class Ledgers(DiskWatcher):
         if job not in ledger.open_jobs:
             return
         key = (disk.name, disk.store, job)
-        if not self.is_over(key, offer):
+        if self.was_started(key, offer) and not self.is_over(key, offer):
             raise BrokenPromiseError(
                 "C2", f"job {job} of {disk.name}: {offer} acknowledged, not recorded"
             )

@@ -12,8 +12,10 @@ from twisted.python.failure import Failure
 
 from jobcluster.core.actions import (
     Answer,
+    CollectOutput,
     DropRuns,
     ExtendLease,
+    FetchPayload,
     LoadJobs,
     LoadPage,
     NodeAction,
@@ -36,7 +38,8 @@ from jobcluster.core.node import Node, NodeSettings
 from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import Adopted
 from jobcluster.services.perform import Performer
-from jobcluster.testing import FakeKeeper, FakeRunner
+from jobcluster.testing import FakeRunner
+from jobcluster.testing.connections import KeeperConnection
 from tests.core.rig.disks import Disk
 from tests.core.rig.ground import Ground
 from tests.core.rig.links import Box, End, Peer
@@ -74,15 +77,20 @@ class NodeWorld:
         """
         raise NotImplementedError
 
-    def keeper_of(self, process: NodeProcess) -> FakeKeeper | None:
+    def make_runner(self, process: NodeProcess) -> FakeRunner:
         """
-        The keeper on the machine of this process.
+        What runs jobs at this node.
         """
         raise NotImplementedError
 
-    def make_runner(self, process: NodeProcess, keeper: FakeKeeper | None) -> FakeRunner:
+    def send_for(
+        self,
+        process: NodeProcess,
+        action: CollectOutput | FetchPayload,
+        came: Callable[[NodeEvent], None],
+    ) -> None:
         """
-        What runs jobs at this node.
+        Have something fetched from another node.
         """
         raise NotImplementedError
 
@@ -133,6 +141,12 @@ class NodeProcess(Peer):
         """Whether it takes requests."""
         return self.alive and not self.frozen and self.core is not None and not self.stopping
 
+    @property
+    def keeper_connection(self) -> KeeperConnection | None:
+        """What joins it to its keeper."""
+        hands = None if self.runner is None else self.runner.hands
+        return None if hands is None else hands.connection
+
     # -- building the core -------------------------------------------------------------------------
 
     def make_core(
@@ -159,7 +173,7 @@ class NodeProcess(Peer):
         if build != self._builds:
             return
         self.note("OPENED", identity, recovered)
-        self.runner = runner = self.world.make_runner(self, self.world.keeper_of(self))
+        self.runner = runner = self.world.make_runner(self)
         found = runner.inventory()
         found.addCallback(self._found, identity, recovered, self._builds)
         found.addErrback(self.ground.caught)
@@ -307,6 +321,9 @@ class NodeProcess(Peer):
             self.truth.told_outcomes(self.disk, action.outcomes)
         elif isinstance(action, (LoadJobs, LoadPage)):
             self.callLater(self.ground.rng.random() * _READ, self._read, action, self._builds)
+        elif isinstance(action, (CollectOutput, FetchPayload)):
+            build = self._builds
+            self.world.send_for(self, action, lambda event: self._loaded(event, build))
         elif isinstance(action, Rebuild):
             self.callLater(_REOPEN, self._rebuild_now, self._builds)
         elif isinstance(action, Stopped):

@@ -58,8 +58,7 @@ def _mend(world: World) -> None:
         site.cut_off = False
         site.disk.failing = False
         site.disk.slow = 0.0
-        if site.process is not None:
-            site.process.thaw()
+        _thaw(site)
     seats = world.shape.cluster.max_nodes
     for place, site in enumerate(world.sites):
         if site.foreign or place >= seats:
@@ -72,6 +71,16 @@ def _mend(world: World) -> None:
     world.start_balancer()
     for site in world.sites:
         _restart(world, site)
+
+
+def _thaw(site: Site) -> None:
+    """Let all that is stopped here go on."""
+    if site.keeper_process is not None:
+        site.keeper_process.thaw()
+    if site.process is not None:
+        site.process.thaw()
+        if site.process.keeper_connection is not None:
+            site.process.keeper_connection.attend()
 
 
 def _restart(world: World, site: Site) -> None:

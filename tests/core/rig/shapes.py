@@ -15,6 +15,7 @@ from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.testing import FakeKeeper, FakeRunner
 from tests.core.rig.balancer import BalancerProcess
 from tests.core.rig.disks import Disk
+from tests.core.rig.keepers import KeeperProcess
 from tests.core.rig.machines import Machine
 from tests.core.rig.node import NodeProcess
 
@@ -37,11 +38,15 @@ def sleep(ms: int, requires: str = "", priority: int = 0, *, once: bool = False)
     )
 
 
-def command(ms: int, *, once: bool = False) -> Spec:
+def command(ms: int, *, once: bool = False, talks: bool = False, size: int = 0) -> Spec:
     """
     A job that outlives its node's process.
+
+    @param talks: whether it says more than an outcome has room for.
+    @param size: of its payload in bytes, at least.
     """
-    return attrs.evolve(sleep(ms, once=once), kind=COMMAND)
+    payload = str(ms).encode().ljust(size) + b"\n" * talks
+    return attrs.evolve(sleep(ms, once=once), kind=COMMAND, payload=payload)
 
 
 @attrs.frozen
@@ -83,7 +88,18 @@ class Site:
     A place where a node runs: a machine, and a state directory on it.
     """
 
-    __slots__ = ("cut_off", "disk", "foreign", "gone", "keeper", "machine", "process", "settings")
+    __slots__ = (
+        "cut_off",
+        "disk",
+        "foreign",
+        "gone",
+        "keeper",
+        "keeper_due",
+        "keeper_process",
+        "machine",
+        "process",
+        "settings",
+    )
 
     def __init__(self, machine: Machine, disk: Disk, settings: NodeSettings) -> None:
         """
@@ -93,6 +109,9 @@ class Site:
         self.disk = disk
         self.settings = settings
         self.keeper: FakeKeeper | None = None
+        self.keeper_process: KeeperProcess | None = None
+        self.keeper_due: float | None = None
+        """When a keeper will be up that is being started."""
         self.process: NodeProcess | None = None
         self.gone = False
         """It will never run again."""

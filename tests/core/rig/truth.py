@@ -203,6 +203,12 @@ class Truth(Ledgers):
         earlier.append(fact)
         seat.runs[run.ref] = fact
 
+    def was_started(self, key: Key, offer: Offer) -> bool:
+        """
+        See L{Ledgers.was_started}.
+        """
+        return any(fact.offer == offer for fact in self.runs.get(key, ()))
+
     def _check_again(self, fact: RunFact, other: RunFact, now: float) -> None:
         if other.seat.owner in self.copies:
             return
@@ -213,6 +219,9 @@ class Truth(Ledgers):
                 "C2", f"an at-most-once job started twice: {fact} after {other}"
             )
         if self._justified(other, now):
+            lives = other.over_at is None and other.died_at is None and not other.denied
+            if lives and other.seat.longest_gap(other.started, now) < self._grace - _ROUNDING:
+                raise BrokenPromiseError("C6", f"started again while it runs: {fact} after {other}")
             return
         raise BrokenPromiseError("C5", f"started again without a reason: {fact} after {other}")
 

@@ -8,14 +8,22 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
-from jobcluster.core.actions import Answer
-from jobcluster.core.events import CancelRequested, DrainRequested, JobsRequested, StopRequested
+from jobcluster.core.actions import Answer, CollectOutput, FetchPayload
+from jobcluster.core.events import (
+    CancelRequested,
+    DrainRequested,
+    JobsRequested,
+    NodeEvent,
+    StopRequested,
+)
 from jobcluster.core.node import NodeSettings
 from jobcluster.core.values import Spec
 from jobcluster.testing import FakeKeeper, FakeRunner
 from tests.core.rig.balancer import BalancerProcess
 from tests.core.rig.disks import Disk
+from tests.core.rig.errands import Errands
 from tests.core.rig.ground import Ground
+from tests.core.rig.keepers import KeeperProcess
 from tests.core.rig.links import End, Link, LinkWatcher
 from tests.core.rig.machines import Machine
 from tests.core.rig.node import NodeProcess, NodeWorld
@@ -26,6 +34,9 @@ from tests.core.rig.truth import Truth
 __all__ = ["World"]
 
 _NAMES: Final = "abcdefgh"
+
+_UPSTARTS: Final = (0.02, 0.5, 3.0)
+"""Seconds that a keeper takes to start, at most."""
 
 
 class World(NodeWorld, LinkWatcher):
@@ -63,6 +74,7 @@ class World(NodeWorld, LinkWatcher):
         self.balancer: BalancerProcess | None = None
         self.start_balancer()
         self.sites: list[Site] = []
+        self._errands = Errands(self.ground, self.truth, self._nodes, lambda: self.balancer)
         for index, slots in enumerate(self.shape.slots):
             labels = self.shape.labels[index] if index < len(self.shape.labels) else ()
             self.add_site(_NAMES[index], NodeSettings(slots, labels))
@@ -142,7 +154,7 @@ class World(NodeWorld, LinkWatcher):
         """
         if site.gone or (site.process is not None and site.process.alive):
             return
-        if self.shape.keepers and (site.keeper is None or not site.keeper.alive):
+        if self.shape.keepers and site.keeper is None:
             self.start_keeper(site)
         self._processes += 1
         name = f"{site.name}.{self._processes}"
@@ -156,11 +168,16 @@ class World(NodeWorld, LinkWatcher):
         """
         self._processes += 1
         ident = f"keeper-{self._processes}"
+        site.keeper_due = None
+        site.keeper_process = process = KeeperProcess(self.ground, site.machine, ident)
+        process.note("KEEPER STARTED", site.name)
         if site.keeper is None:
-            time, now = self.clock, site.machine.now
-            site.keeper = self.kit.keeper(time, now, ident, self._sighting(site, ident))
+            sighting = self._sighting(site, ident)
+            site.keeper = self.kit.keeper(process, site.machine.now, ident, sighting)
         else:
-            site.keeper = site.keeper.succeed(ident, rebooted=rebooted)
+            site.keeper = site.keeper.succeed(ident, rebooted=rebooted, time=process)
+            # Only now has all ended that the one before it had started.
+            self.truth.keeper_lost(site.disk)
 
     # -- what nodes ask of the world ---------------------------------------------------------------
 
@@ -195,21 +212,47 @@ class World(NodeWorld, LinkWatcher):
             owner = (process.disk.name, process.disk.store)
             self.truth.joined(owner, 1 if joined else -1)
 
-    def keeper_of(self, process: NodeProcess) -> FakeKeeper | None:
+    def keeper_of(self, site: Site) -> FakeKeeper | None:
         """
-        See L{NodeWorld.keeper_of}.
+        The keeper on a machine; if there is none it is started, and up in a while.
         """
-        site = self.site_of(process)
-        if site.keeper is not None and not site.keeper.alive:
+        keeper, now = site.keeper, self.clock.seconds()
+        if keeper is not None and keeper.alive:
+            return keeper
+        if site.keeper_due is None:
+            site.keeper_due = now + self.rng.random() * self.rng.choice(_UPSTARTS)
+        elif site.keeper_due <= now:
             self.start_keeper(site)
-        return site.keeper
+            return site.keeper
+        return None
 
-    def make_runner(self, process: NodeProcess, keeper: FakeKeeper | None) -> FakeRunner:
+    def make_runner(self, process: NodeProcess) -> FakeRunner:
         """
         See L{NodeWorld.make_runner}.
         """
-        sighting = self._sighting(self.site_of(process), process.name)
-        return self.kit.runner(process, process.now, keeper, self.ground.hop, sighting)
+        site = self.site_of(process)
+        sighting = self._sighting(site, process.name)
+        hop = self.ground.hop
+        return self.kit.runner(
+            process, process.now, site.keeper, hop, sighting, lambda: self.keeper_of(site)
+        )
+
+    def send_for(
+        self,
+        process: NodeProcess,
+        action: CollectOutput | FetchPayload,
+        came: Callable[[NodeEvent], None],
+    ) -> None:
+        """
+        See L{NodeWorld.send_for}.
+        """
+        if isinstance(action, CollectOutput):
+            self._errands.collect(process, action, came)
+        else:
+            self._errands.fetch(process, action, came)
+
+    def _nodes(self) -> list[NodeProcess]:
+        return [site.process for site in self.sites if site.process is not None]
 
     def _sighting(self, site: Site, where: str) -> Sighting:
         return Sighting(self.truth, self.ground, site.disk, where)
@@ -222,6 +265,8 @@ class World(NodeWorld, LinkWatcher):
             site = self.site_of(process)
             if not process.keeps:
                 self.truth.process_ended(site.disk)
+                if process.runner is not None:
+                    process.runner.finish()
             self.kill(site, keeps=process.keeps)
 
     # -- clients -----------------------------------------------------------------------------------
@@ -253,6 +298,7 @@ class World(NodeWorld, LinkWatcher):
             return None
         request = self._next_request()
         self._requests[request] = (site, jobs)
+        self.truth.wished.update((site.disk.name, site.disk.store, job) for job in jobs)
         process.feed(CancelRequested(request, jobs))
         return request
 
@@ -315,23 +361,11 @@ class World(NodeWorld, LinkWatcher):
 
     def kill_keeper(self, site: Site) -> None:
         """
-        The keeper is killed; its node starts another, and itself anew.
+        SIGKILL for a keeper alone; its node, if there is one, starts another.
         """
-        if site.keeper is None:
-            return
-        site.keeper.die()
-        self.truth.keeper_lost(site.disk)
-        self.clock.callLater(self.rng.random() * 0.5, self._replace_keeper, site, site.keeper)
-
-    def _replace_keeper(self, site: Site, keeper: FakeKeeper) -> None:
-        process = site.process
-        if site.keeper is not keeper or process is None or not process.alive:
-            return
-        if process.frozen:
-            self.clock.callLater(0.5, self._replace_keeper, site, keeper)
-        else:
-            self.start_keeper(site)
-            process.rebuild()
+        if site.keeper is not None and site.keeper_process is not None:
+            site.keeper_process.die()
+            site.keeper.die()
 
     def reboot(self, site: Site, *, quiet: bool) -> None:
         """
@@ -348,7 +382,7 @@ class World(NodeWorld, LinkWatcher):
         self.truth.process_lost(site.disk, site.machine.boot_time(), keeps=False)
         site.machine.reboot()
         if site.keeper is not None:
-            self.truth.keeper_lost(site.disk)
+            self.kill_keeper(site)
             self.start_keeper(site, rebooted=True)
 
     def links_of(self, site: Site) -> list[Link]:
