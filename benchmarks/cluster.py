@@ -71,6 +71,23 @@ class Session:
             lines.append(self.line())
         return lines
 
+    def read(self, size: int) -> bytes:
+        """
+        So many bytes that are no line.
+        """
+        data = self._lines.read(size)
+        if len(data) < size:
+            raise EOFError("the session was closed")
+        return data
+
+    def output(self, ticket: str) -> tuple[bytes, bytes]:
+        """
+        Both outputs of a command.
+        """
+        said = self.ask(f"output {ticket}")
+        out, err = (int(word) for word in said.split() if word.isdigit())
+        return self.read(out), self.read(err)
+
     def close(self) -> None:
         """
         Hang up.
@@ -114,6 +131,12 @@ class Daemon:
         self._process.send_signal(number)
         self._process.wait(_PATIENCE)
 
+    def wait(self) -> None:
+        """
+        Wait until it has ended.
+        """
+        self._process.wait(_PATIENCE)
+
     @property
     def cpu(self) -> float:
         """Seconds of CPU time that it took so far."""
@@ -140,6 +163,7 @@ class Cluster:
         """
         Start them and wait until all have joined.
         """
+        self.directory = directory
         listen = _free_port()
         self.balancer = Daemon(
             directory,
@@ -197,11 +221,14 @@ class Cluster:
 
     def stop(self) -> None:
         """
-        End everything.
+        End everything, the nodes in order, so that their keepers end too.
         """
-        for daemon in (*self.nodes, self.balancer):
+        for daemon in self.nodes:
             with contextlib.suppress(ProcessLookupError):
-                daemon.kill(signal.SIGKILL)
+                os.kill(daemon.pid, signal.SIGTERM)
+        for daemon in self.nodes:
+            daemon.wait()
+        self.balancer.kill(signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from jobcluster.consoles import verbs
+from jobcluster.consoles.run import RUN_USAGE, read_run
 from jobcluster.consoles.words import quote
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec, Status, parse_ticket
 from jobcluster.errors import MalformedTicketError, UserError
@@ -25,6 +26,7 @@ __all__ = [
     "Ask",
     "Leave",
     "Listen",
+    "Output",
     "Prompt",
     "Request",
     "Say",
@@ -85,6 +87,14 @@ class Listen:
 
 
 @attrs.frozen
+class Output:
+    """A question for all that a job has put out, as it is."""
+
+    ticket: str
+    group: ClassVar[str] = ALONE
+
+
+@attrs.frozen
 class Say:
     """An answer that is there already."""
 
@@ -110,7 +120,7 @@ class Leave:
     group: ClassVar[str] = ALONE
 
 
-Request = Submit | Ask | Listen | Say | Prompt | Leave
+Request = Submit | Ask | Listen | Output | Say | Prompt | Leave
 
 
 @attrs.frozen
@@ -122,6 +132,8 @@ class _Verb:
     usage: str
     summary: str
     detail: str = ""
+    exact: bool = False
+    """Whether blanks at the end of the line may mean something."""
 
 
 def parse(line: str) -> Request:
@@ -133,14 +145,15 @@ def parse(line: str) -> Request:
     if line.isascii() and line.isdigit():
         return _submission(line, OnNodeLoss.AGAIN)
     # A pattern for the whole line would take for ever over a line of blanks.
-    line = line.strip(" \t")
+    line = line.lstrip(" \t")
     if not line:
         raise UserError("The line is empty: type help to see what can be typed.")
     word, *others = _SPACES.split(line, maxsplit=1)
-    rest = others[0] if others else ""
+    typed = others[0] if others else ""
+    rest = typed.rstrip(" \t")
     verb = _VERBS.get(word.lower())
     if verb is not None:
-        return verb.read(rest)
+        return verb.read(typed if verb.exact else rest)
     if _is_meant_as_number(word):
         if rest:
             raise UserError(f"One number a line: what does {quote(rest)} mean?")
@@ -162,6 +175,10 @@ def _read_sleep(rest: str) -> Request:
     raise _misused("sleep")
 
 
+def _read_run(typed: str) -> Request:
+    return Submit(read_run(typed))
+
+
 def _read_status(rest: str) -> Request:
     ticket = _ticket("status", rest)
     return Ask("read", lambda view: verbs.status(view, ticket))
@@ -175,6 +192,10 @@ def _read_result(rest: str) -> Request:
 def _read_wait(rest: str) -> Request:
     ticket = _ticket("wait", rest)
     return Ask("wait", lambda view: verbs.wait(view, ticket), may_end=True)
+
+
+def _read_output(rest: str) -> Request:
+    return Output(_ticket("output", rest))
 
 
 def _read_cancel(rest: str) -> Request:
@@ -235,6 +256,21 @@ _VERBS: Final = {
         " If the node that runs a job is lost, the job is run again elsewhere; with --once it is"
         " run at most once, and then ends as lost.",
     ),
+    "run": _Verb(
+        _read_run,
+        "run [OPTIONS] COMMAND LINE",
+        "submit a job that runs a program",
+        f"""{RUN_USAGE} has its words parted by blanks and quoted with ', " and \\ as in a shell;
+        nothing is expanded ($, ~, *) or redirected: for that, run sh -c 'LINE'.
+        -e sets a variable, -d is the directory to run in (absolute; without it a fresh one, removed
+        afterwards), -i is the standard input, as typed, with no newline added.
+        Options stand ahead of the command, and -- ends them.
+        Bytes are passed on as typed, UTF-8 or not (0xFF is sent twice, as in telnet), but for
+        control characters (NUL too), which no line has: have the command make them, as printf does.
+        If the node that runs a job is lost, the job is run again elsewhere; with --once it is run
+        at most once, and then ends as lost.""",
+        exact=True,
+    ),
     "status": _Verb(
         _read_status,
         "status TICKET",
@@ -248,6 +284,14 @@ _VERBS: Final = {
         "wait TICKET",
         "its result, once there is one",
         "The lines after it are held until then. In telnet, Ctrl-C ends the waiting.",
+    ),
+    "output": _Verb(
+        _read_output,
+        "output TICKET",
+        "what a command has written, once it has ended",
+        "The answer is a line, Output: N bytes, M bytes, and right behind it N bytes of standard"
+        " output and M bytes of standard error as they are, with nothing added; in telnet each byte"
+        " 0xFF is sent twice, and counted once. If some cannot be had, the connection ends early.",
     ),
     "list": _Verb(
         _read_list,

@@ -4,6 +4,9 @@ From what a session receives to the lines that were typed: without I/O, and with
 A line ends with any of C{\n}, C{\r\n}, C{\r\0} and a lone C{\r}.
 Telnet commands (RFC 854) are taken out, and every option that a peer wants is refused.
 How the bytes are cut into pieces makes no difference to the lines.
+
+Lines are UTF-8, but for those that begin with C{run}: what a program is given are bytes, so that
+what is not UTF-8 in them becomes lone surrogates (PEP 383).
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ _TIMING_MARK: Final = 6
 
 _REFUSALS: Final = {_WILL: _DONT, _DO: _WONT}
 _CTRL_D: Final = b"\x04"
+
+# What makes a command of the rest of its line, in which all bytes are passed on that can be typed:
+# no others than ASCII's controls mean the same in every encoding.
+_BYTES: Final = re.compile(rb"[ \t]*run[ \t]", re.IGNORECASE)
+_ASCII_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 # ASCII controls but tab and line feed; C1 controls, line and paragraph separators in UTF-8.
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
@@ -212,15 +220,10 @@ class LineFilter:
         if len(line) > LINE_LIMIT:
             self._stop(Mark.TOO_LONG, items)
             return
-        if not damaged and not _CONTROLS.search(line):
-            try:
-                items.append(line.decode())
-            except UnicodeDecodeError:
-                pass
-            else:
-                return
-        self._clean = False
-        items.append(Mark.UNREADABLE)
+        text = None if damaged else _read(line)
+        if text is None:
+            self._clean = False
+        items.append(Mark.UNREADABLE if text is None else text)
 
     # -- telnet --------------------------------------------------------------------------------
 
@@ -290,3 +293,17 @@ class LineFilter:
         """Have the line not run: some of it was taken for telnet, and it was none."""
         self._damaged = True
         self._text(bytes((byte,)), items)
+
+
+def _read(line: bytes) -> str | None:
+    """The text of a line, or C{None} if it cannot be read."""
+    if _BYTES.match(line):
+        if _ASCII_CONTROLS.search(line):
+            return None
+        return line.decode("utf-8", "surrogateescape")
+    if _CONTROLS.search(line):
+        return None
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return None

@@ -27,6 +27,7 @@ from jobcluster.consoles.grammar import (
     Ask,
     Leave,
     Listen,
+    Output,
     Prompt,
     Request,
     Say,
@@ -34,6 +35,7 @@ from jobcluster.consoles.grammar import (
     parse,
 )
 from jobcluster.consoles.lines import LINE_LIMIT, Item, Mark
+from jobcluster.consoles.streams import Gate, answer_jobs, answer_output
 from jobcluster.consoles.words import describe_error
 from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
@@ -118,8 +120,7 @@ class Session:
     __slots__ = (
         "_answers",
         "_auto_prompt",
-        "_blocked",
-        "_closed",
+        "_gate",
         "_group",
         "_letters",
         "_log",
@@ -128,7 +129,6 @@ class Session:
         "_pumping",
         "_queue",
         "_slots",
-        "_unblocked",
         "_view",
     )
 
@@ -150,10 +150,8 @@ class Session:
         self._next: Request | _Telnet | None = None
         self._slots: deque[_Slot] = deque()
         self._group = ANYWHERE
-        self._unblocked: Deferred[None] | None = None
-        self._blocked = False
+        self._gate = Gate()
         self._pumping = False
-        self._closed = False
         if prompt == "on":
             self._show_prompt()
 
@@ -161,7 +159,9 @@ class Session:
     def has_room(self) -> bool:
         """Whether there is room for more lines."""
         return (
-            not self._closed and len(self._queue) < _QUEUE_LINES and self._letters < _QUEUE_LETTERS
+            not self._gate.is_over
+            and len(self._queue) < _QUEUE_LINES
+            and self._letters < _QUEUE_LETTERS
         )
 
     def accept(self, items: Iterable[Item]) -> None:
@@ -173,7 +173,7 @@ class Session:
                 # What came before the key is what it is about.
                 self._pump()
                 self._interrupt()
-            elif not self._closed:
+            elif not self._gate.is_over:
                 self._queue.append(item)
                 if isinstance(item, str):
                     self._letters += len(item)
@@ -183,26 +183,30 @@ class Session:
         """
         Begin nothing new: what was written is not read by the peer.
         """
-        self._blocked = True
+        self._gate.shut()
 
     def resume(self) -> None:
         """
         Go on after L{pause}.
         """
-        self._blocked = False
-        if self._unblocked is not None:
-            unblocked, self._unblocked = self._unblocked, None
-            unblocked.callback(None)
+        self._gate.open()
         self._pump()
+
+    def command(self, data: bytes) -> None:
+        """
+        Answer a telnet command.
+        """
+        self._answers.command(data)
 
     def leave(self, words: str, *, linger: bool = False) -> None:
         """
-        End the session now, with these last words, whatever is under way.
+        End the session now, with these last words, whatever is under way; without them where they
+        would be taken for bytes of an output.
 
         @param linger: as for L{Outlet.close}.
         """
-        if not self._closed:
-            if words:
+        if not self._gate.is_over:
+            if words and not self._answers.within_bytes:
                 self._answers.say(words)
             self._answers.flush()
             linger = linger or bool(self._queue)
@@ -213,14 +217,11 @@ class Session:
         """
         Take that the session is over: nothing is awaited any more.
         """
-        self._closed = True
+        self._gate.end()
         self._queue.clear()
         self._next = None
         self._interrupt()
         self._slots.clear()
-        if self._unblocked is not None:
-            unblocked, self._unblocked = self._unblocked, None
-            unblocked.callback(None)
         self._answers.stop()
 
     # -- beginning -----------------------------------------------------------------------------
@@ -232,7 +233,7 @@ class Session:
             return
         self._pumping = True
         try:
-            while not self._blocked and (request := self._peek()) is not None:
+            while not self._gate.is_shut and (request := self._peek()) is not None:
                 if not self._admits(request):
                     break
                 self._next = None
@@ -243,7 +244,7 @@ class Session:
             self._answers.flush_soon()
         else:
             self._answers.flush()
-        if self.has_room and not self._blocked:
+        if self.has_room and not self._gate.is_shut:
             self._outlet.more()
 
     def _peek(self) -> Request | _Telnet | None:
@@ -278,9 +279,8 @@ class Session:
                 self._ask(request)
             case Say():
                 self._settle([request.text], self._open_slot())
-            case Listen():
-                listening = Deferred.fromCoroutine(self._listen(request.state))
-                listening.addErrback(self._excuse).addCallback(self._settle, self._open_slot())
+            case Listen() | Output():
+                self._stream(request)
             case Prompt():
                 self._auto_prompt = False
                 self._answers.prompt = self._prompt_text() if request.on else ""
@@ -288,7 +288,7 @@ class Session:
             case Leave():
                 self.leave(request.words, linger=request.linger)
             case _Telnet():
-                self._answers.end_lines_for_telnet()
+                self._answers.speak_telnet()
                 if self._auto_prompt:
                     self._show_prompt()
 
@@ -327,24 +327,21 @@ class Session:
             slot.pending = asking
         asking.addCallbacks(lambda text: [text], self._excuse).addCallback(self._settle, slot)
 
-    async def _listen(self, state: str) -> list[str]:
-        """Answer page after page, as fast as they are read; returns what is answered last."""
-        listing = verbs.Listing(self._view, state)
-        text, more = await listing.next_page()
-        while more and not self._closed:
-            self._answers.say(text)
-            self._answers.flush()
-            if self._blocked:
-                self._unblocked = Deferred()
-                await self._unblocked
-            text, more = await listing.next_page()
-        return [text]
+    def _stream(self, request: Listen | Output) -> None:
+        slot = self._open_slot()
+        view, answers, gate = self._view, self._answers, self._gate
+        if isinstance(request, Listen):
+            answering = answer_jobs(view, request.state, answers, gate)
+        else:
+            answering = answer_output(view, request.ticket, answers, gate, self._break_off)
+        streaming = Deferred.fromCoroutine(answering)
+        streaming.addErrback(self._excuse).addCallback(self._settle, slot)
 
     # -- answering -----------------------------------------------------------------------------
 
     def _settle(self, answers: list[str], slot: _Slot) -> None:
         """Take the answers of a slot, and write what has its turn by that."""
-        if self._closed:
+        if self._gate.is_over:
             return
         slot.answers = answers
         slot.pending = None
@@ -362,6 +359,14 @@ class Session:
             return [_INTERRUPTED]
         self._log.failure("A request at the console failed.", failure)
         return [_BROKEN]
+
+    def _break_off(self, failure: Failure) -> None:
+        """End the session, so that whoever counts an output's bytes sees that some are missing."""
+        if failure.check(JobclusterError):
+            self._log.warn("An output broke off at the console: {why}", why=failure.value)
+        else:
+            self._log.failure("An output broke off at the console.", failure)
+        self.leave("")
 
     def _interrupt(self) -> None:
         """Await nothing of what may be awaited for long."""

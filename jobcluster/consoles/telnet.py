@@ -166,7 +166,7 @@ class ConsoleProtocol(Protocol):
                 piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
                 items = self._filter.feed(piece)
                 if refusals := self._filter.take_refusals():
-                    self._consumer.write(refusals)
+                    self._session.command(refusals)
                 self._session.accept(items)
             if self._input_ended and not self._unread:
                 self._session.accept(self._filter.end())

@@ -20,7 +20,9 @@ from jobcluster.consoles.words import (
     describe_row,
     describe_status,
 )
-from jobcluster.core.values import Spec
+from jobcluster.core.commands import COMMAND
+from jobcluster.core.values import Spec, Status
+from jobcluster.core.views import JobView
 from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
 
@@ -28,6 +30,9 @@ __all__ = ["Listing", "cancel", "nodes", "result", "status", "submit", "wait"]
 
 # A job may have returned 64 KiB.
 _PAGE: Final = 200
+
+# Bytes that are read of an output in a file, for the one line of it that is shown.
+_EXCERPT: Final = 1024
 
 _CANCELLED: Final = {
     "cancelled": "Cancelled: it will never run.",
@@ -60,14 +65,14 @@ def result(view: IClusterView, ticket: str) -> Deferred[str]:
     """
     Answer how a job ended, or that it was not executed yet.
     """
-    return view.view(ticket).addCallback(describe_result)
+    return view.view(ticket).addCallback(_tell_result, view, ticket)
 
 
 def wait(view: IClusterView, ticket: str) -> Deferred[str]:
     """
     Answer how a job ended, once it has ended; may be cancelled.
     """
-    return view.wait(ticket).addCallback(describe_result)
+    return view.wait(ticket).addCallback(_tell_result, view, ticket)
 
 
 def cancel(view: IClusterView, ticket: str) -> Deferred[str]:
@@ -88,6 +93,24 @@ def nodes(view: IClusterView) -> Deferred[str]:
         return describe_error(failure.value) + (f" (this node is not joined: {why})" if why else "")
 
     return view.cluster().addCallbacks(describe_cluster, excuse)
+
+
+def _tell_result(job: JobView, view: IClusterView, ticket: str) -> str | Deferred[str]:
+    """How a job ended, with a line of its output even where that is in a file."""
+    outcome = job.outcome
+    if job.kind != COMMAND or outcome is None or not outcome.is_large:
+        return describe_result(job)
+    if outcome.status == Status.SUCCEEDED:
+        asking = view.output(ticket, "out", 0, _EXCERPT)
+    else:
+        asking = view.output(ticket, "err", max(0, outcome.err_size - _EXCERPT), _EXCERPT)
+
+    def do_without(failure: Failure) -> bytes:
+        failure.trap(JobclusterError)
+        return b""
+
+    asking.addErrback(do_without)
+    return asking.addCallback(lambda excerpt: describe_result(job, excerpt))
 
 
 class Listing:

@@ -4,16 +4,20 @@ How jobs, nodes and the cluster are put into words, one line each unless it says
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Sequence
 from typing import Final
 
+from jobcluster.consoles.shell import join
+from jobcluster.core.commands import COMMAND, unpack_command
 from jobcluster.core.values import SLEEP, Outcome, Status, format_ticket
 from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
 from jobcluster.errors import ExpiredTicketError
 
 __all__ = [
     "describe_cluster",
+    "describe_ending",
     "describe_error",
     "describe_job",
     "describe_outcome",
@@ -21,12 +25,15 @@ __all__ = [
     "describe_row",
     "describe_status",
     "one_line",
+    "output_sizes",
     "quote",
 ]
 
 _QUOTE_LIMIT: Final = 40
 # Rows are for reading: what is long is asked for by its ticket.
 _ROW_LIMIT: Final = 120
+_COMMAND_LIMIT: Final = 60
+_EXCERPT_LIMIT: Final = 80
 
 _HEADINGS: Final = ("NODE", "STATE", "SLOTS", "GIVEN", "RUNNING", "COMPLETED", "WAITING", "REMARK")
 # Words stand at the left of their column, figures at the right.
@@ -69,22 +76,53 @@ def describe_outcome(outcome: Outcome) -> str:
     detail = one_line(outcome.detail)
     if outcome.status == Status.LOST:
         return f"{outcome.status} ({detail})" if detail else outcome.status
-    words = outcome.status
-    if outcome.code is not None:
-        words += (
-            f" (signal {-outcome.code})" if outcome.code < 0 else f" (exit code {outcome.code})"
-        )
-    return ": ".join(part for part in (words, detail, value) if part)
+    return ": ".join(part for part in (_describe_failure(outcome), detail, value) if part)
 
 
-def describe_result(view: JobView) -> str:
+def describe_ending(view: JobView, excerpt: bytes | None = None) -> str:
+    """
+    How a job ended, with what a command has put out: how much, and one line of it.
+
+    Of one that succeeded it is the first line of standard output, where that is short and text; of
+    one that failed the last line of standard error.
+
+    @param view: a job with an outcome.
+    @param excerpt: the beginning of standard output, or the end of standard error, where the
+        outcome does not have it.
+    """
+    outcome = view.outcome or Outcome(view.state)
+    if view.kind != COMMAND or outcome.status not in {
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.TIMED_OUT,
+    }:
+        return describe_outcome(outcome)
+    if outcome.status == Status.SUCCEEDED:
+        words = _describe_code(outcome.code or 0)
+        shown = _first_line(outcome.out if excerpt is None else excerpt)
+    else:
+        words = _describe_failure(outcome)
+        shown = _last_line(outcome.err if excerpt is None else excerpt)
+    words += f", {_describe_sizes(outcome)}"
+    return ": ".join(part for part in (words, one_line(outcome.detail), shown) if part)
+
+
+def output_sizes(outcome: Outcome) -> tuple[int, int]:
+    """
+    Bytes of standard output and of standard error.
+    """
+    return max(outcome.out_size, len(outcome.out)), max(outcome.err_size, len(outcome.err))
+
+
+def describe_result(view: JobView, excerpt: bytes | None = None) -> str:
     """
     The answer to C{result} and C{wait}.
 
+    @param excerpt: as for L{describe_ending}.
     @raise ExpiredTicketError: if the result is no longer kept.
     """
     if view.outcome is not None:
-        return f"Result: {describe_outcome(view.outcome)}"
+        return f"Result: {describe_ending(view, excerpt)}"
     if view.state == "expired":
         raise ExpiredTicketError
     return f"The job was not executed yet: it is {_state(view)}."
@@ -103,6 +141,10 @@ def describe_status(view: JobView) -> str:
         parts.append(f"started {_moment(outcome.started)}")
     if outcome is not None:
         parts.append(f"ended {_moment(outcome.ended)}")
+        if outcome.code is not None:
+            parts.append(_describe_code(outcome.code))
+        if view.kind == COMMAND:
+            parts.append(_describe_sizes(outcome))
     parts.append(f"attempts {view.attempts}")
     return ", ".join(parts)
 
@@ -116,18 +158,20 @@ def describe_row(origin: str, view: JobView) -> str:
     row = f"{format_ticket(origin, view.job)}  {describe_job(view)}  "
     if view.outcome is None:
         return row + _state(view)
-    words = describe_outcome(view.outcome)
+    words = describe_ending(view)
     if view.outcome.status == Status.SUCCEEDED:
         words = f"succeeded: {words}"
-    return row + (words if len(words) <= _ROW_LIMIT else f"{words[:_ROW_LIMIT]}…")
+    return row + _shortened(words, _ROW_LIMIT)
 
 
 def describe_job(view: JobView) -> str:
     """
-    What is to be run.
+    What is to be run; a command line as it would have to be typed, shortened.
     """
     if view.kind == SLEEP:
         return f"sleep {one_line(view.payload.decode('utf-8', 'replace'))} ms"
+    if view.kind == COMMAND:
+        return _describe_command(view.payload)
     return view.kind
 
 
@@ -139,6 +183,67 @@ def describe_cluster(view: ClusterView) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [_aligned(row, widths) for row in rows]
     return "\n".join([*table, _describe_balance(view.balance, view.mode)])
+
+
+def _describe_command(payload: bytes) -> str:
+    try:
+        command = unpack_command(payload)
+    except ValueError:
+        # Of a very long payload a view has the beginning alone.
+        return "a command"
+    if not command.argv:
+        return "a command"
+    # Nobody needs all words of a list to see the first few.
+    line = join(command.argv[:_COMMAND_LIMIT])
+    return "run " + _shortened(one_line(_text(line[: 8 * _COMMAND_LIMIT])), _COMMAND_LIMIT)
+
+
+def _describe_failure(outcome: Outcome) -> str:
+    if outcome.code is None:
+        return outcome.status
+    return f"{outcome.status} ({_describe_code(outcome.code)})"
+
+
+def _describe_code(code: int) -> str:
+    """An exit code, or the number and the name of a signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code}, {signal.Signals(-code).name}"
+    except ValueError:
+        # Those for real time have no names of their own.
+        return f"signal {-code}"
+
+
+def _describe_sizes(outcome: Outcome) -> str:
+    out_size, err_size = output_sizes(outcome)
+    return f"output {out_size} bytes, errors {err_size} bytes"
+
+
+def _first_line(data: bytes) -> str:
+    """The first line, if it is short and text; otherwise nothing."""
+    line, _, rest = data.partition(b"\n")
+    try:
+        text = line.rstrip(b"\r").decode().replace("\t", " ")
+    except UnicodeDecodeError:
+        return ""
+    if len(text) > _EXCERPT_LIMIT or not text.isprintable() or not text.strip():
+        return ""
+    return f"{text} …" if rest else text
+
+
+def _last_line(data: bytes) -> str:
+    """The last line that is not empty, shortened and made printable."""
+    line = data.rstrip().rpartition(b"\n")[2]
+    return _shortened(one_line(_text(line[: 8 * _EXCERPT_LIMIT])), _EXCERPT_LIMIT)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def _cells(node: NodeView) -> tuple[str, ...]:

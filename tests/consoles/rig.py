@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobcluster.consoles.telnet import ConsoleFactory
+from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Outcome, Spec, Status, format_ticket, parse_ticket
 from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
 from jobcluster.errors import (
@@ -26,6 +27,7 @@ from jobcluster.errors import (
     JobclusterError,
     MalformedTicketError,
     NodeAwayError,
+    OutputMissingError,
     UnknownTicketError,
 )
 from jobcluster.interfaces import IClusterView
@@ -34,6 +36,9 @@ T = TypeVar("T")
 
 TICK = 1 / 16
 """Seconds, exact in binary."""
+
+MOST = 256 * 1024
+"""Bytes of output that a L{FakeCluster} gives at once."""
 
 FIRST_JOB = 1 << 60
 """The id of the first job of a L{FakeCluster}."""
@@ -51,6 +56,7 @@ class FakeCluster:
     """
     A cluster of one node that runs everything at once, and does all else after some time.
 
+    A command runs until L{end} is called.
     An answer that takes no time is there before the call returns.
     """
 
@@ -76,6 +82,11 @@ class FakeCluster:
         """What every call fails with."""
         self.balancer_away = False
         self.remark = ""
+        self.files: dict[tuple[str, str], Callable[[int, int], bytes]] = {}
+        """Of tickets and streams whose output is long: gives the bytes at an offset, at most so
+        many; may raise."""
+        self.pieces: list[tuple[str, int, int]] = []
+        """The calls of L{output}: stream, offset and limit."""
         self.timers: list[IDelayedCall] = []
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
@@ -106,6 +117,24 @@ class FakeCluster:
         """
         self.asked.append(f"cancel {ticket}")
         return self._after(lambda: self._cancel(self._find(ticket)))
+
+    def output(self, ticket: str, stream: str, offset: int, limit: int) -> Deferred[bytes]:
+        """
+        See L{IClusterView.output}.
+        """
+        self.asked.append(f"output {ticket}")
+        self.pieces.append((stream, offset, limit))
+
+        def piece() -> bytes:
+            outcome = self._find(ticket).outcome
+            if outcome is None:
+                raise OutputMissingError
+            if (ticket, stream) in self.files:
+                return self.files[ticket, stream](offset, min(limit, MOST))
+            whole = outcome.out if stream == "out" else outcome.err
+            return whole[offset : offset + min(limit, MOST)]
+
+        return self._after(piece)
 
     def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
@@ -171,6 +200,8 @@ class FakeCluster:
         self.table[job] = JobView(
             job, spec.kind, spec.payload, "running", submitted=0, attempts=1, node="beta"
         )
+        if spec.kind == COMMAND:
+            return format_ticket(self.name, job)
         milliseconds = int(spec.payload)
         slept = b"slept %d ms" % milliseconds
         outcome = Outcome(Status.SUCCEEDED, started=0, ended=milliseconds, node="beta", value=slept)
@@ -306,6 +337,12 @@ class Typist:
 
     def read(self) -> str:
         """
+        Take what the node has said so far, in words.
+        """
+        return self.read_bytes().decode()
+
+    def read_bytes(self) -> bytes:
+        """
         Take what the node has said so far.
         """
         said: bytes = self.connection.value()
@@ -313,7 +350,7 @@ class Typist:
         if self.connection.producer is not None:
             self.connection.producer.resumeProducing()
         self._deliver()
-        return said.decode()
+        return said
 
     def ask(self, typed: str) -> list[str]:
         """

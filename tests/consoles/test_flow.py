@@ -24,12 +24,14 @@ LINES = st.lists(
             b"list",
             b"nodes",
             b"help exit",
+            b"run true \x80",
+            b"run 'true",
             b"prompt on",
             b"prompt off",
             b"\xff\xfb\x01",
             *(
                 f"{verb}{ticket(n)}".encode()
-                for verb in ("r", "status ", "cancel ")
+                for verb in ("r", "status ", "cancel ", "output ")
                 for n in range(3)
             ),
             f"wait {ticket(0)}".encode(),

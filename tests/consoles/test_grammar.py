@@ -13,6 +13,7 @@ from jobcluster.consoles.grammar import (
     Ask,
     Leave,
     Listen,
+    Output,
     Prompt,
     Say,
     Submit,
@@ -24,10 +25,12 @@ from tests.consoles.rig import FakeCluster, ticket
 
 VERBS = (
     "sleep",
+    "run",
     "status",
     "result",
     "r",
     "wait",
+    "output",
     "list",
     "getall",
     "cancel",
@@ -156,6 +159,7 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual([f"wait {ticket(0)}"], self.asks(f"wait  {ticket(0)}"))
         self.assertEqual([f"cancel {ticket(0)}"], self.asks(f"cancel {ticket(0)} "))
         self.assertEqual(["cluster"], self.asks("nodes"))
+        self.assertEqual(Output(ticket(0)), parse(f"Output {ticket(0).upper()}"))
 
     def test_groups(self) -> None:
         """
@@ -197,7 +201,7 @@ class ParseTests(SynchronousTestCase):
             "ALPHA.0123456789abu",
             "'\u0663'",
         ):
-            for verb in ("status", "result", "r", "wait", "cancel"):
+            for verb in ("status", "result", "r", "wait", "output", "cancel"):
                 self.assertRaises(MalformedTicketError, parse, f"{verb} {word}")
         for line in ("r12", "ralpha.12"):
             self.assertRaises(MalformedTicketError, parse, line)
@@ -206,7 +210,7 @@ class ParseTests(SynchronousTestCase):
         """
         A verb without its ticket, or with more, is told how it is used.
         """
-        for verb in ("status", "result", "r", "wait", "cancel"):
+        for verb in ("status", "result", "r", "wait", "output", "cancel"):
             for rest in ("", f" {ticket(0)} {ticket(1)}"):
                 self.assertRefused(verb + rest, "TICKET")
         self.assertRefused("sleep", "sleep [--once] MS")
@@ -242,14 +246,15 @@ class ParseTests(SynchronousTestCase):
     @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=40))
     def test_anything(self, line: str) -> None:
         """
-        Whatever is typed has a meaning or an error of one line, and what is not ASCII has none.
+        Whatever is typed has a meaning or an error of one line, and what is not ASCII has none
+        but as a command.
         """
         try:
             request = parse(line)
         except UserError as error:
             self.assertTrue(str(error).isprintable())
         else:
-            self.assertTrue(line.isascii(), request)
+            self.assertTrue(line.isascii() or line.split(maxsplit=1)[0].lower() == "run", request)
 
     @given(st.sampled_from(VERBS), st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])))
     def test_any_rest(self, verb: str, rest: str) -> None:
@@ -297,3 +302,16 @@ class HelpTests(SynchronousTestCase):
         What C{--once} means is explained.
         """
         self.assertIn("with --once it is run at most once", self.says("help sleep"))
+
+    def test_commands(self) -> None:
+        """
+        What a command line may be, and what is answered with its output, is explained.
+        """
+        said = self.says("help run")
+        for words in (
+            "[--once] [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT]",
+            "nothing is expanded",
+            "--",
+        ):
+            self.assertIn(words, said)
+        self.assertIn("Output: N bytes, M bytes", self.says("help output"))

@@ -72,6 +72,33 @@ class LineTests(SynchronousTestCase):
         for cut in range(len(typed)):
             self.assertEqual(["\tdéjà vu\u00a0私"], read(typed[:cut], typed[cut:]))
 
+    def test_commands(self) -> None:
+        """
+        A line that begins with C{run} has the bytes that were typed, but for ASCII's controls.
+        """
+        for word in (b"\x80", b"\xc3", b"\xc2\x85", b"\xe2\x80\xa8", b"\xfe", b"\xed\xb2\x80"):
+            for verb in (b"run ", b" \tRun\t"):
+                [line] = read(b"0\n" + verb + word + b"\n")[1:]
+                if not isinstance(line, str):
+                    self.fail(f"{word!r} cannot be read")
+                self.assertEqual(verb + word, line.encode("utf-8", "surrogateescape"))
+        for junk in (b"run \0", b"run \x1b[A", b"run\x80", b"runs \x80", b"x run \x80"):
+            self.assertEqual([UNREADABLE, "after"], read(junk + b"\nafter\n"))
+
+    def test_commands_after_junk(self) -> None:
+        """
+        A byte 0xFF in it is sent twice; once it damages the line.
+        """
+        self.assertEqual(["run \udcff"], read(b"run \xff\xff\n"))
+        self.assertEqual([UNREADABLE], read(b"run \xff1\n"))
+
+    def test_commands_do_not_hide_telnet(self) -> None:
+        """
+        Whoever typed such a command may negotiate later: it was no junk.
+        """
+        items = read(b"run \x80\n" + WILL_ECHO)
+        self.assertEqual(["run \udc80", Mark.NEGOTIATED], items)
+
     def test_limit(self) -> None:
         """
         A line may be as long as the limit, and not longer, with an end or without.

@@ -13,10 +13,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import SLEEP, Outcome, Spec, Status
-from jobcluster.errors import NodeAwayError, UnknownTicketError
+from jobcluster.errors import NodeAwayError, OutputMissingError, UnknownTicketError
 from jobcluster.interfaces import IClusterView
-from tests.consoles.rig import FIRST_JOB, FakeCluster, FakeConnection, Typist, ticket
+from tests.consoles.rig import FIRST_JOB, MOST, FakeCluster, FakeConnection, Typist, ticket
 
 
 class InterfaceTests(SynchronousTestCase):
@@ -86,6 +87,25 @@ class ClusterTests(SynchronousTestCase):
         self.clock.advance(1)
         self.failureResultOf(unknown, UnknownTicketError)
         self.failureResultOf(away, NodeAwayError)
+
+    def test_output(self) -> None:
+        """
+        Output is there once a job has ended, in pieces of a bounded length.
+        """
+        cluster = FakeCluster(self.clock)
+        cluster.submit([Spec(COMMAND, b"")])
+
+        def piece(stream: str, offset: int, limit: int) -> bytes:
+            return self.successResultOf(cluster.output(ticket(0), stream, offset, limit))
+
+        self.failureResultOf(cluster.output(ticket(0), "out", 0, 9), OutputMissingError)
+        outcome = Outcome(Status.SUCCEEDED, 0, out=b"abc", err=b"x" * (MOST + 1))
+        cluster.end(FIRST_JOB, outcome)
+        self.assertEqual(b"bc", piece("out", 1, 9))
+        self.assertEqual(b"", piece("out", 3, 9))
+        self.assertEqual(MOST, len(piece("err", 0, MOST + 1)))
+        cluster.files[ticket(0), "out"] = lambda offset, limit: b"%d %d" % (offset, limit)
+        self.assertEqual(b"5 6", piece("out", 5, 6))
 
     def test_pages(self) -> None:
         """

@@ -1,0 +1,119 @@
+"""
+Answers of any length, given as fast as the peer takes them and no faster.
+
+Each of these stands alone in its session: all before it was answered, and nothing else begins
+before it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from jobcluster.consoles import verbs
+from jobcluster.consoles.answers import Answers
+from jobcluster.consoles.outputs import OutputReader
+from jobcluster.interfaces import IClusterView
+
+__all__ = ["Gate", "answer_jobs", "answer_output"]
+
+
+class Gate:
+    """
+    Whether a session may say more: shut while its peer does not take what was said.
+    """
+
+    __slots__ = ("_waiting", "is_over", "is_shut")
+
+    def __init__(self) -> None:
+        """Begin open."""
+        self.is_shut = False
+        self.is_over = False
+        """Whether the session has ended: it may say nothing any more."""
+        self._waiting: Deferred[None] | None = None
+
+    def shut(self) -> None:
+        """
+        Let nobody through.
+        """
+        self.is_shut = True
+
+    def open(self) -> None:
+        """
+        Let through who waits, and whoever comes.
+        """
+        self.is_shut = False
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.callback(None)
+
+    def end(self) -> None:
+        """
+        The session is over; who waits is told.
+        """
+        self.is_over = True
+        self.open()
+
+    async def passed(self) -> bool:
+        """
+        Wait until it is open, one at a time; whether the session goes on.
+        """
+        if self.is_shut and not self.is_over:
+            self._waiting = Deferred()
+            await self._waiting
+        return not self.is_over
+
+
+async def answer_jobs(view: IClusterView, state: str, answers: Answers, gate: Gate) -> list[str]:
+    """
+    Answer the jobs of a node page after page; returns what is still to be answered.
+
+    @param state: as for L{IClusterView.jobs}.
+    @raise JobclusterError: where the jobs cannot be read.
+    """
+    listing = verbs.Listing(view, state)
+    text, more = await listing.next_page()
+    while more and not gate.is_over:
+        answers.say(text)
+        answers.flush()
+        if not await gate.passed():
+            return []
+        text, more = await listing.next_page()
+    return [text]
+
+
+async def answer_output(
+    view: IClusterView,
+    ticket: str,
+    answers: Answers,
+    gate: Gate,
+    break_off: Callable[[Failure], None],
+) -> list[str]:
+    """
+    Answer the output of a job piece after piece: the next one is asked for when the peer has taken
+    the last.  Nothing is left to be answered then.
+
+    @param break_off: ends the session, because bytes that were promised cannot be had; no error
+        can be told among them.
+    @raise JobclusterError: if nothing was answered.
+    """
+    reader = OutputReader(view, ticket)
+    line = await reader.first_line()
+    if not gate.is_over:
+        answers.say(line)
+        answers.begin_bytes()
+        sending = Deferred.fromCoroutine(_send(reader, answers, gate))
+        await sending.addErrback(break_off)
+        if not gate.is_over:
+            answers.end_bytes()
+    return []
+
+
+async def _send(reader: OutputReader, answers: Answers, gate: Gate) -> None:
+    while await gate.passed():
+        piece = await reader.next_piece()
+        if not piece or gate.is_over:
+            break
+        answers.send(piece)
