@@ -1,17 +1,30 @@
 """
-The parts of the demonstration that need no process: its client of the console, and its screen.
+The parts of the demonstration that need no node: its client of the console, its screen, its jobs,
+and how it knows the processes that it must not leave behind.
 """
 
+import os
 import re
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.consoles.words import describe_cluster
-from jobcluster.core.views import BalanceView, ClusterView, NodeView
+from jobcluster.consoles.grammar import Submit, parse
+from jobcluster.consoles.words import describe_cluster, describe_row
+from jobcluster.core.commands import COMMAND, Command, pack_command, unpack_command
+from jobcluster.core.values import SLEEP
+from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
 from jobcluster.demo.console import Console
-from jobcluster.demo.screen import NodeState, Picture, Screen, read_nodes
+from jobcluster.demo.jobs import Files, make_jobs
+from jobcluster.demo.processes import end_all, is_running, left_in, with_state_in
+from jobcluster.demo.screen import NodeState, Picture, Screen, read_jobs, read_nodes
 
 ALPHA = NodeState("alpha", "joined", slots=2, running=1, completed=5)
 BETA = NodeState("beta", "away", slots=2, running=0, completed=4)
@@ -52,7 +65,7 @@ def picture(seconds: float = 0.0, done: int = 10) -> Picture:
     """
     A moment of a run of forty jobs on two nodes.
     """
-    return Picture(seconds, done, 40, (ALPHA, BETA))
+    return Picture(seconds, done, 40, (ALPHA, BETA), {})
 
 
 class ConsoleTests(SynchronousTestCase):
@@ -84,6 +97,28 @@ class ConsoleTests(SynchronousTestCase):
         console.dataReceived(b"one\ntwo\nJobs: 2\nError: no.\n")
         self.assertEqual(["one", "two", "Jobs: 2"], self.successResultOf(listed))
         self.assertEqual(["Error: no."], self.successResultOf(failed))
+
+    def test_bytes(self) -> None:
+        """
+        The bytes that an answer promises are taken as they are, however they come, and lines go on
+        right behind them.
+        """
+        said = b"Output: 4 bytes, 3 bytes\n\xff\nb\ncd\nOutput: 0 bytes, 0 bytes\nError: no.\nend\n"
+        for cut in range(len(said)):
+            console, _ = connected()
+            asked = [console.ask_bytes(f"output {number}") for number in range(3)]
+            last = console.ask("100")
+            console.dataReceived(said[:cut])
+            console.dataReceived(said[cut:])
+            self.assertEqual(
+                [
+                    ("Output: 4 bytes, 3 bytes", b"\xff\nb\ncd\n"),
+                    ("Output: 0 bytes, 0 bytes", b""),
+                    ("Error: no.", b""),
+                ],
+                [self.successResultOf(answer) for answer in asked],
+            )
+            self.assertEqual("end", self.successResultOf(last))
 
     def test_ends(self) -> None:
         """
@@ -122,12 +157,168 @@ class NodesTests(SynchronousTestCase):
         """
         self.assertEqual((), read_nodes(["Error: The balancer cannot be reached just now."]))
 
-    def test_lookup(self) -> None:
+
+class RowsTests(SynchronousTestCase):
+    """
+    The answer to C{list}, read.
+    """
+
+    def test_places(self) -> None:
         """
-        A node is found by its name.
+        Which node runs a job is read off its row, whatever the job is.
         """
-        self.assertEqual(BETA, picture().node("beta"))
-        self.assertIsNone(picture().node("gamma"))
+        command = pack_command(Command((b"echo", b"running on gamma (attempt 1)")))
+        rows = [
+            describe_row("alpha", view)
+            for view in (
+                JobView(1, COMMAND, command, "running", 0, attempts=2, node="beta"),
+                JobView(2, COMMAND, command, "waiting", 0, attempts=1),
+                JobView(3, SLEEP, b"10", "cancelling", 0, attempts=1, node="beta"),
+            )
+        ]
+        seen = read_jobs([*rows, "Jobs: 3"])
+        self.assertEqual([row.split()[0] for row in rows], [*seen])
+        self.assertEqual(["beta", "", ""], [*seen.values()])
+
+    def test_error(self) -> None:
+        """
+        An error shows no jobs.
+        """
+        self.assertEqual({}, read_jobs(["Error: no."]))
+
+
+class JobsTests(SynchronousTestCase):
+    """
+    What is typed, and what is to come of it.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the files, where a path has to be quoted.
+        """
+        parent = Path(self.mktemp()).absolute()
+        parent.mkdir()
+        self.directory = parent / "it's here"
+        self.files = Files(self.directory)
+
+    def run_like_a_node(self, typed: str, ticket: str) -> bytes:
+        """
+        Run what was typed, and return its output.
+        """
+        submitted = parse(typed)
+        assert isinstance(submitted, Submit)  # noqa: S101 - for mypy
+        command = unpack_command(submitted.spec.payload)
+        self.assertEqual(os.fsencode(self.directory), command.directory)
+        environment = {"PATH": os.environ["PATH"], "JOBCLUSTER_TICKET": ticket}
+        return subprocess.run(
+            command.argv, cwd=command.directory, env=environment, capture_output=True, check=True
+        ).stdout
+
+    def test_quick(self) -> None:
+        """
+        The program that is run makes of each file the checksum that is expected.
+        """
+        names = sorted(self.directory.iterdir())
+        jobs = [*self.files.checksums(slow=False)]
+        self.assertEqual(len(names), len(jobs))
+        for job in jobs:
+            self.assertEqual(job.output, self.run_like_a_node(job.typed, "a.1"))
+        self.assertEqual([], self.files.starts())
+
+    def test_slow(self) -> None:
+        """
+        A slow one comes to the same, and writes down that it was started, each time that it is.
+        """
+        job = next(self.files.checksums(slow=True))
+        # Time is no part of it.
+        typed = re.sub(r"sleep [0-9]+", "sleep 0", job.typed)
+        self.assertNotEqual(job.typed, typed)
+        for _ in range(2):
+            self.assertEqual(job.output, self.run_like_a_node(typed, "a.2"))
+        self.assertEqual(["a.2", "a.2"], [ticket for _, ticket in self.files.starts()])
+
+    def test_order(self) -> None:
+        """
+        Slow ones follow each other, with sleeps before and after them.
+        """
+        kinds = [f"{job.kind} slowly" if job.is_slow else job.kind for job in make_jobs(self.files)]
+        self.assertEqual(
+            ["sleep", "checksum", "checksum slowly", "sleep"], [kind for kind, _ in groupby(kinds)]
+        )
+
+
+class ProcessesTests(SynchronousTestCase):
+    """
+    How the processes are known that belong to a demonstration.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a directory.
+        """
+        self.directory = Path(self.mktemp()).resolve()
+        self.directory.mkdir()
+
+    def start(self, *arguments: str, **variables: str) -> int:
+        """
+        Start a program that does nothing, within the directory.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", "input()", *arguments],
+            cwd=self.directory,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+        def end() -> None:
+            process.kill()
+            process.communicate()
+
+        self.addCleanup(end)
+        return process.pid
+
+    def test_which(self) -> None:
+        """
+        Nodes and keepers are known by their state directory, commands by where they run and by
+        their ticket; nothing else counts, be it in the directory.
+        """
+        state = str(self.directory / "alpha")
+        node = self.start("--state", state)
+        keeper = self.start("-m", "jobcluster.keeper", state)
+        command = self.start(JOBCLUSTER_TICKET="alpha.1")
+        self.start("tail", "-f", state)
+        self.start("--state", f"{self.directory}2")
+        self.assertEqual({node, keeper}, {*with_state_in(self.directory)})
+        self.assertEqual([], with_state_in(self.directory / "alph"))
+        self.assertEqual({node, keeper, command}, {*left_in(self.directory)})
+        self.assertEqual([], left_in(self.directory / "other"))
+
+    def test_end_all(self) -> None:
+        """
+        What is told to end and does, a zombie by then, is taken for gone.
+        """
+        clock = Clock()
+        pid = self.start("-m", "jobcluster.keeper", str(self.directory))
+        self.assertTrue(is_running(pid))
+        ending = Deferred.fromCoroutine(end_all(clock, self.directory))
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        self.assertFalse(is_running(pid))
+        clock.advance(1)
+        self.successResultOf(ending)
+
+    def test_end_by_force(self) -> None:
+        """
+        What does not end in time is killed.
+        """
+        clock = Clock()
+        pid = self.start(JOBCLUSTER_TICKET="alpha.1")
+        ending = Deferred.fromCoroutine(end_all(clock, self.directory))
+        self.assertNoResult(ending)
+        clock.pump([5, 5])
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        clock.advance(1)
+        self.successResultOf(ending)
 
 
 class ScreenTests(SynchronousTestCase):

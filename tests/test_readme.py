@@ -1,5 +1,5 @@
 """
-The README, held against the settings that there are.
+The README, held against the settings and the verbs that there are.
 """
 
 import re
@@ -10,6 +10,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.config import BALANCER, NODE, Setting
+from jobcluster.consoles.grammar import Say, parse
+from jobcluster.consoles.run import RUN_USAGE
 
 README = Path(__file__).resolve().parent.parent / "README.rst"
 
@@ -53,6 +55,19 @@ def expected(setting: Setting[Any]) -> list[str]:
     return [f"``--{setting.name}``", f"``{setting.variable}``", bare]
 
 
+def typed_lines(page: str) -> list[str]:
+    """
+    What is typed into a console in the sessions of a page: at its prompt, or through C{nc}.
+    """
+    found = []
+    for line in page.splitlines():
+        if at_prompt := re.match(r"    [a-z]+> (.+)", line):
+            found.append(at_prompt[1])
+        elif piped := re.match(r"    \$ (?:printf|echo) '(.+)' \| nc ", line):
+            found += [part for part in piped[1].split("\\n") if part]
+    return found
+
+
 class SettingsTests(SynchronousTestCase):
     """
     The tables of options and variables.
@@ -81,6 +96,45 @@ class SettingsTests(SynchronousTestCase):
                     self.assertTrue(default.startswith(f"``{setting.default}``"), row)
                 self.assertNotEqual("", default, row)
                 self.assertNotEqual("", meaning, row)
+
+
+class SessionsTests(SynchronousTestCase):
+    """
+    The sessions that are shown.
+    """
+
+    def setUp(self) -> None:
+        """
+        Read the page.
+        """
+        self.page = README.read_text("utf-8")
+        self.typed = typed_lines(self.page)
+
+    def test_understood(self) -> None:
+        """
+        A node understands every line that is typed in them.
+        """
+        self.assertGreater(len(self.typed), 20)
+        for line in self.typed:
+            parse(line)
+
+    def test_verbs(self) -> None:
+        """
+        Every verb is named, most of them by being used.
+        """
+        said = parse("help")
+        assert isinstance(said, Say)  # noqa: S101 - for mypy
+        verbs = re.findall(r"^  ([a-z]+)", said.text, re.MULTILINE)
+        self.assertLess({"run", "output", "cancel", "exit"}, {*verbs})
+        words = {line.split()[0] for line in self.typed}
+        words |= {*re.findall(r"``([a-z]+)[` ]", self.page)}
+        self.assertEqual([], [verb for verb in verbs if verb not in words])
+
+    def test_run(self) -> None:
+        """
+        How C{run} is used is said as the console says it.
+        """
+        self.assertEqual([RUN_USAGE], re.findall(r"``(run \[.*?)``", self.page))
 
 
 class TablesTests(SynchronousTestCase):
@@ -117,3 +171,24 @@ class TablesTests(SynchronousTestCase):
         page = ".. list-table::\n\n   * - a\n   * - ``--b``\n\n.. list-table::\n\n   * - c\n"
         self.assertEqual([["``--b``"]], documented("b", page))
         self.assertEqual([], documented("c", page))
+
+
+class TypedTests(SynchronousTestCase):
+    """
+    How sessions are read.
+    """
+
+    def test_lines(self) -> None:
+        """
+        What is typed at a prompt counts, and what is piped; answers and other programs do not.
+        """
+        page = """
+            ::
+
+                alpha> run a
+                Ticket ID: alpha.1
+                $ printf 'one\\ntwo\\n' | nc -q1 127.0.0.1 9000
+                $ echo 'three' | nc -N 127.0.0.1 9000
+                $ cat file
+        """
+        self.assertEqual(["run a", "one", "two", "three"], typed_lines(dedent(page)))

@@ -70,7 +70,7 @@ def main() -> int:
             failure.printTraceback(file=sys.stderr)
 
     with TemporaryDirectory(prefix="jobcluster-demo-") as directory:
-        reactor.callWhenRunning(begin, Path(directory))
+        reactor.callWhenRunning(begin, Path(directory).resolve())
         reactor.run()
     return status
 

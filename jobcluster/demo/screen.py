@@ -4,15 +4,19 @@ What runs where, drawn: in place on a terminal, and a line now and then everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
-__all__ = ["NodeState", "Picture", "Screen", "read_nodes"]
+__all__ = ["NodeState", "Picture", "Screen", "read_jobs", "read_nodes"]
 
 _BAR: Final = 40
 """The most letters of a bar."""
+
+_RUNNING: Final = re.compile(r"  running on (\S+) \(attempt [0-9]+\)\Z")
+"""How the line of a job that runs ends."""
 
 _EVERY: Final = 1.0
 """Seconds between two lines where nothing is drawn in place."""
@@ -39,12 +43,21 @@ class Picture:
     total: int
     """Jobs."""
     nodes: tuple[NodeState, ...]
+    open: Mapping[str, str]
+    """The jobs without an outcome: which node runs each, empty for none."""
 
-    def node(self, name: str) -> NodeState | None:
-        """
-        The node of that name, if the balancer knows one.
-        """
-        return next((node for node in self.nodes if node.name == name), None)
+
+def read_jobs(lines: Sequence[str]) -> dict[str, str]:
+    """
+    Read the answer to C{list}: a line for each job, and how many there are.
+
+    @return: which node runs each, by tickets; empty for one that does not run.
+    """
+    found = {}
+    for line in lines[:-1]:
+        running = _RUNNING.search(line)
+        found[line.split()[0]] = "" if running is None else running[1]
+    return found
 
 
 def read_nodes(lines: Sequence[str]) -> tuple[NodeState, ...]:

@@ -53,18 +53,23 @@ def read_until(program: subprocess.Popen[str], words: str) -> str:
     raise AssertionError("".join(lines))
 
 
-def processes(directory: Path) -> list[int]:
+def processes(directory: Path, word: str = "") -> list[int]:
     """
-    List the processes that have a directory, or what is in it, among their arguments.
+    List the processes that run in a directory, or have it, or what is in it, among their arguments:
+    daemons, keepers and commands.
+
+    @param word: what they are to have among their arguments too.
     """
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            arguments = path.read_bytes()
+            arguments = (path / "cmdline").read_bytes()
+            place = (path / "cwd").readlink()
         except OSError:
             continue
-        if os.fsencode(directory) in arguments:
-            found.append(int(path.parent.name))
+        is_there = os.fsencode(directory) in arguments or directory in [place, *place.parents]
+        if is_there and word.encode() in arguments:
+            found.append(int(path.name))
     return found
 
 
@@ -75,14 +80,24 @@ def test_succeeds(tmp_path: Path) -> None:
     with demo(tmp_path) as program:
         printed, _ = program.communicate(timeout=LIMIT)
     assert program.returncode == 0, printed
-    typed = re.search(r"typed (\d+) sleeps", printed)
+    typed = re.search(r"typed (\d+) sleeps and (\d+) checksums", printed)
     assert typed is not None, printed
-    assert int(typed[1]) >= 36
-    assert re.search(r"killed beta with kill -9 after \d+ of \d+ jobs", printed), printed
-    assert "beta has joined again" in printed, printed
-    assert f"{typed[1]} tickets, {typed[1]} results, each as it should be" in printed, printed
+    sleeps, checksums = map(int, typed.groups())
+    assert sleeps >= 36
+    assert checksums >= 12
+    killed = re.search(
+        r"killed beta .* after \d+ of \d+ jobs, while it ran (\d) checksums", printed
+    )
+    assert killed is not None, printed
+    assert int(killed[1]) > 0
+    assert re.search(r"its keeper, process \d+, goes on with \d of them", printed), printed
+    assert re.search(r"beta has joined again, with \d of the same checksums", printed), printed
+    total = sleeps + checksums
+    assert f"{total} tickets, {total} results, each as it should be" in printed, printed
+    assert f"{checksums} outputs, each the checksum" in printed, printed
+    assert f"no checksum was started a second time: all {checksums} took one" in printed, printed
     assert "Balance (eager): running max - min 0 now" in printed, printed
-    assert "all daemons were stopped, in order" in printed, printed
+    assert "all daemons were stopped, in order; no process is left, keepers included" in printed
     # Where nothing can be drawn in place, there is a line now and then.
     assert re.search(r"\d+ of \d+: alpha runs \d, beta runs \d, gamma runs \d", printed), printed
     assert "\x1b" not in printed
@@ -92,11 +107,14 @@ def test_succeeds(tmp_path: Path) -> None:
 
 def test_interrupted(tmp_path: Path) -> None:
     """
-    Ctrl-C ends it and all that it has started; its status says so.
+    Ctrl-C ends it and all that it has started, keepers and commands of a killed node included; its
+    status says so.
     """
     with demo(tmp_path) as program:
-        read_until(program, "typed")
-        assert len(processes(tmp_path)) == 3
+        read_until(program, "goes on with")
+        [directory] = tmp_path.iterdir()
+        assert processes(directory / "beta", "jobcluster.keeper")
+        assert processes(directory / "files", "sleep")
         program.send_signal(signal.SIGINT)
         printed, _ = program.communicate(timeout=LIMIT)
     assert program.returncode == 128 + signal.SIGINT, printed
@@ -112,7 +130,7 @@ def test_fails(tmp_path: Path) -> None:
     with demo(tmp_path) as program:
         read_until(program, "typed")
         [directory] = tmp_path.iterdir()
-        [gamma] = processes(directory / "gamma")
+        [gamma] = processes(directory / "gamma", "jobnode")
         os.kill(gamma, signal.SIGTERM)
         printed, _ = program.communicate(timeout=LIMIT)
     assert program.returncode == 1, printed
