@@ -115,7 +115,7 @@ class Endings:
             self.old_news += 1
             self._lives.say("drop", told, out)
         elif row.outcome.status == Status.LOST or self._was_stopped(row):
-            told.cause = row.outcome.detail or Cause.NODE_STOPPED
+            told.cause = Cause.NODE_STOPPED if self._was_stopped(row) else row.outcome.detail
             told.node, told.keeper = row.outcome.node, job.keeper
             told.at = row.outcome.started or job.started
             self._lives.live(job, job.hear(Life.lost), told, out, now)

@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from jobcluster.keeper.frames import Frame, FrameError, FrameReader
-from jobcluster.keeper.words import read_number
+from jobcluster.keeper.frames import Frame, FrameReader
 
 __all__ = ["Connection"]
 
@@ -40,8 +39,6 @@ class Connection:
         connected.setblocking(False)
         self.unread: deque[Frame] = deque()
         """What was said and not carried out."""
-        self.lease = float("-inf")
-        """An end of all leases, in seconds of CLOCK_BOOTTIME."""
         self.greeted = False
         self.closing = False
         """To be closed when all is sent."""
@@ -65,14 +62,7 @@ class Connection:
             return
         if not size:
             raise EOFError
-        for frame in self._reader.feed(bytes(_BUFFER[:size])):
-            if frame.word == "lease":
-                # It is for what waits before it too.
-                self.lease = max(self.lease, read_number(frame.head, "until"))
-                if not self.greeted and not self.unread:
-                    raise FrameError("the first word is 'lease' and not 'hello'")
-            else:
-                self.unread.append(frame)
+        self.unread.extend(self._reader.feed(bytes(_BUFFER[:size])))
 
     def say(self, frame: bytes) -> None:
         """

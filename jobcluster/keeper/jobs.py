@@ -83,24 +83,22 @@ class Jobs:
                 run.dropping, run.cancelled = False, True
         return self._holdings.inventory()
 
-    def start(self, starts: Sequence[Start], lease: float) -> None:
+    def start(self, starts: Sequence[Start]) -> None:
         """
         Start what is not held yet, unless its lease is over.
-
-        @param lease: an end of all leases, in seconds of CLOCK_BOOTTIME; the later one counts.
         """
         refused, runs = [], []
         now, at = boot_time(), milliseconds()
         for wanted in starts:
             if wanted.ref in self._holdings.runs:
                 continue
-            if self.ending or now > max(wanted.until, lease):
+            if self.ending or now > wanted.until:
                 refused.append(wanted.ref)
             else:
                 run = self._holdings.add(wanted, self._settings.node, at)
                 runs.append((run, wanted))
         if runs:
-            refused += self._start(runs, lease)
+            refused += self._start(runs)
         if refused:
             self._listener.tell("refused", {"refs": refused})
 
@@ -200,7 +198,7 @@ class Jobs:
 
     # -- starting ----------------------------------------------------------------------------------
 
-    def _start(self, runs: list[tuple[Run, Start]], lease: float) -> list[Ref]:
+    def _start(self, runs: list[tuple[Run, Start]]) -> list[Ref]:
         """Start these, which the spool is to know first; the refs of those that were refused."""
         refused, started = [], []
         written = self._holdings.write([run for run, _ in runs])
@@ -208,7 +206,7 @@ class Jobs:
         for run, wanted in runs:
             run.at = at
             # The sync, and the starts before this one, took their time.
-            late = boot_time() > max(wanted.until, lease)
+            late = boot_time() > wanted.until
             if late or not written or not self._launched(run, wanted.payload):
                 refused.append(run)
             elif run.phase == RUNNING:

@@ -186,13 +186,13 @@ class Server:
             elif frame.word == "start":
                 starts.append(read_start(frame))
             else:
-                self._start(connection, starts)
+                self._start(starts)
                 self._obey(connection, frame)
-        self._start(connection, starts)
+        self._start(starts)
 
-    def _start(self, connection: Connection, starts: list[Start]) -> None:
+    def _start(self, starts: list[Start]) -> None:
         if starts:
-            self.jobs.start(starts, connection.lease)
+            self.jobs.start(starts)
             starts.clear()
 
     def _greet(self, connection: Connection, frame: Frame) -> None:

@@ -93,7 +93,6 @@ class KeeperRunner:
         )
         self._books = KeeperBooks()
         self._until = float("-inf")
-        self._lease_unsaid = False
         self._peer: KeeperPeer | None = None
         self._sighting: Sighting | None = None
         self._keeper = ""
@@ -174,13 +173,12 @@ class KeeperRunner:
 
     def lease(self, until: float) -> None:
         """
-        See L{IRunner.lease}; the keeper is told only if it has starts to carry out.
+        See L{IRunner.lease}.
+
+        It is none for what was handed over before: if that lies unread until its own lease is over,
+        the offer may be somebody else's by now.
         """
         self._until = until
-        if self._peer is not None and self._books.unanswered and not self._lease_unsaid:
-            # It changes often: what is said is how long it is at the end of this turn.
-            self._lease_unsaid = True
-            self._clock.callLater(0, self._say_lease)
 
     def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
         """
@@ -325,11 +323,6 @@ class KeeperRunner:
         """Say something of some runs; without a keeper, the books know that it is to be said."""
         if refs and self._peer is not None:
             self._peer.say(pack_refs(word, refs))
-
-    def _say_lease(self) -> None:
-        self._lease_unsaid = False
-        if self._peer is not None and self._books.unanswered:
-            self._peer.say(pack_frame("lease", {"until": self._until}))
 
     def _heard(self, frames: Sequence[Frame]) -> None:
         for event in hear(frames, self._books):

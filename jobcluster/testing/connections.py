@@ -114,21 +114,6 @@ class KeeperConnection:
             _, word, args = self._unread.popleft()
             self.keeper.read(self, word, args)
 
-    def lease(self, until: float) -> float:
-        """
-        When the lease ends of a start that is being read, with what lies unread behind it: one
-        that was over before the next one began stays so, for the offer may be somebody else's.
-
-        @param until: when it ended at the time at which the start was said.
-        """
-        now = self.keeper.time.seconds()
-        for at, word, args in self._unread:
-            if word == "lease" and at <= now:
-                since, later = args
-                if since <= until:
-                    until = max(until, later)
-        return until
-
     def close(self) -> None:
         """
         Close the keeper's end, unread.

@@ -140,18 +140,9 @@ class KeeperHands:
 
     def lease(self, until: float) -> None:
         """
-        Let nothing be started later.
+        Let nothing be started later; it is no lease for what was handed over before.
         """
         self._until = until
-        if self._books.unanswered:
-            # It holds for what was handed over before only where that lease is not over by now.
-            self._say("lease", self.since(), until)
-
-    def since(self) -> float:
-        """
-        When a new lease begins, by the boot-time clock.
-        """
-        return self._now().boot
 
     def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
         """

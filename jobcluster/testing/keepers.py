@@ -133,7 +133,6 @@ class FakeKeeper:
         self._words: Mapping[str, Callable[..., None]] = {
             "hello": self._greet,
             "start": self.start,
-            "lease": self._extend,
             "stop": self._stop,
             "drop": self._drop,
             "end": self._end,
@@ -203,7 +202,7 @@ class FakeKeeper:
         if run.ref in self._spool:
             return
         now = self._now()
-        if now.boot > connection.lease(until):
+        if now.boot > until:
             self._tell(RunsRefused((run.ref,)))
             return
         at = int(now.wall * 1000)
@@ -211,9 +210,6 @@ class FakeKeeper:
         self._witness.run_started(run, self.ident)
         self.time.callLater(int(run.payload) / 1000, self._finish, kept, Status.SUCCEEDED)
         self._tell(RunsStarted((run.ref,), at))
-
-    def _extend(self, connection: KeeperConnection, since: float, until: float) -> None:
-        """What this was meant for was started, or refused."""
 
     def _stop(self, _: KeeperConnection, ref: Ref) -> None:
         """End a job as cancelled."""

@@ -321,19 +321,14 @@ class KeeperTests(SynchronousTestCase):
         self.scene.clock.advance(4)
         self.assertFalse(self.scene.keeper.alive)
 
-    def test_long_lease(self) -> None:
+    def test_later_lease(self) -> None:
         """
-        A lease that grows before it is over holds for what lies unread, too.
+        A later lease is none for what was handed over before, whether that one was over by then.
         """
-        self.late_lease(0.5)
-        self.assertIsInstance(self.scene.told[0], RunsStarted)
-
-    def test_new_lease(self) -> None:
-        """
-        One that was over does not grow.
-        """
-        self.late_lease(1.5)
-        self.assertEqual([RunsRefused((ref_of(1),))], self.scene.told)
+        for after in (0.5, 1.5):
+            self.setUp()
+            self.late_lease(after)
+            self.assertEqual([RunsRefused((ref_of(1),))], self.scene.told)
 
     def connection(self) -> KeeperConnection:
         """

@@ -36,8 +36,6 @@ from jobcluster.core.rounds import Rounds
 from jobcluster.core.values import Adopted, Now, Offer
 from jobcluster.core.window import Window
 from jobcluster.core.words import Bind, Offered, Question
-from jobcluster.testing import FakeRunner
-from jobcluster.testing.hands import KeeperHands
 from tests.core.actor import Parts
 from tests.core.faults_of_ours import BentNode, BentOrigin, with_node
 from tests.core.rig.shapes import Kit
@@ -52,7 +50,6 @@ __all__ = [
     "GONE",
     "HOLDERS_BLOCK",
     "JOBS_COUNT_AS_PUT",
-    "LAPSES",
     "LEASE_FROM_READING",
     "LEASE_LOOKED_AT_EARLY",
     "LONG_LEASE",
@@ -301,15 +298,6 @@ def _with_lives(lives: type[Lives]) -> Kit:
     return with_node(Core)
 
 
-class _RenewsLate(KeeperHands):
-    def since(self) -> float:
-        return float("-inf")
-
-
-class _RenewsForAll(FakeRunner):
-    deals = _RenewsLate
-
-
 LONG_LEASE: Final = Parts(settings=_LongLease())
 """Scene 1: the lease is longer than the grace time."""
 LEASE_FROM_READING: Final = Parts(node=_RenewsAtReading)
@@ -339,8 +327,6 @@ GONE: Final = Parts(node=_NeverSaysGone)
 
 # -- of the rig, for the scenes with keepers -------------------------------------------------------
 
-LAPSES: Final = Kit(runner=_RenewsForAll)
-"""A lease that was over is renewed for what was handed over before."""
 GIVING_BACK: Final = with_node(_StartsWhatWaited)
 """What waits when the lease is over is started when there is a new one."""
 REPLACEMENT: Final = with_node(_KnowsOneKeeper)

@@ -47,25 +47,6 @@ class LeaseTests(KeeperCase):
             self.assertFalse(made.exists())
         self.assertEqual([], self.node(self.k).held)
 
-    def test_longer(self) -> None:
-        """
-        A lease that ends later, read at the same time, counts for what was said before it.
-        """
-        self.k.freeze()
-        ref = self.n.start("true", until=0.0)
-        self.n.say("lease", until=boot_time() + 60)
-        self.k.thaw()
-        self.assertEqual([ref], self.n.expect("started").head["refs"])
-
-    def test_of_one_connection(self) -> None:
-        """
-        The lease of one connection is none for another.
-        """
-        self.n.say("lease", until=boot_time() + 60)
-        other = self.node(self.k)
-        ref = other.start("true", until=0.0)
-        self.assertEqual([ref], other.expect("refused").head["refs"])
-
     def test_over_in_between(self) -> None:
         """
         When a lease ends while a batch is being started, the rest is refused and its intents void.
@@ -250,7 +231,7 @@ class ConnectionTests(KeeperCase):
             pack_frame("hello"),
             pack_frame("hello", {"speaks": [VERSION]}),
             pack_frame("hello", {"speaks": [VERSION], "node": "n", "environment": {"A": 1}}),
-            pack_frame("lease", {"until": 1}),
+            pack_frame("stop", {"refs": []}),
         ):
             other = self.k.connect()
             other.sendall(bad)
@@ -271,7 +252,6 @@ class ConnectionTests(KeeperCase):
             ("start", {"ref": [1, 2, 3, 4]}),
             ("stop", {"refs": 3}),
             ("drop", {"refs": [["a", "b", 1, True]]}),
-            ("lease", {"until": "never"}),
         ):
             node = self.node(self.k)
             node.say(word, **head)

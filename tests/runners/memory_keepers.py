@@ -109,8 +109,6 @@ class MemoryKeeper:
             self.heard.append((word, head["ref"][3]))
             if not self.is_slow:
                 self.start(head)
-        elif word == "lease":
-            self.heard.append((word, head["until"]))
         elif word == "end":
             self.heard.append((word, None))
         else:

@@ -265,23 +265,7 @@ class LeaseTests(KeeperCase):
 
     def test_extended(self) -> None:
         """
-        A longer lease is said once a turn, while the keeper has starts to carry out.
-        """
-        self.keeper.is_slow = True
-        self.runner.start([self.run_of(1)])
-        self.settle()
-        self.assertEqual([("start", 1)], self.keeper.words())
-        self.runner.lease(BOOTED + 11)
-        self.runner.lease(BOOTED + 12)
-        self.settle()
-        self.assertEqual([("lease", BOOTED + 12)], self.keeper.words())
-        self.keeper.say("refused", refs=[self.run_of(1).ref])
-        self.settle()
-        self.assertEqual([RunsRefused((self.run_of(1).ref,))], self.take())
-
-    def test_extended_without_need(self) -> None:
-        """
-        A longer lease is not said to a keeper that has nothing to start.
+        A longer lease is for later starts, and nothing is said of it.
         """
         self.running(1)
         writes = self.place.transports[-1].writes
