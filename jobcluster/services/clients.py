@@ -34,6 +34,9 @@ _PATIENCE: Final = 5.0
 _PAGE: Final = 500
 """Rows read at once where not all of them may be shown."""
 
+_LARGE: Final = 64
+"""Jobs with a long output that are remembered: more are not read at once."""
+
 _LIVE: Final = frozenset({"waiting", "running", "cancelling"})
 """The states in which only memory knows a job to be."""
 
@@ -50,6 +53,8 @@ class ClusterClient:
         """
         self._node = node
         self._clock = clock
+        self._large: dict[int, None] = {}
+        """Jobs whose output is in files, so that the store need not be asked for each piece."""
 
     @property
     def name(self) -> str:
@@ -248,12 +253,20 @@ class ClusterClient:
         return await self._own(job)
 
     async def _own_output(self, job: int, stream: str, offset: int, limit: int) -> bytes:
+        if job in self._large:
+            return await self._node.outputs.read(job, stream, offset, limit)
         outcome = (await self._own(job)).outcome
         if outcome is None or stream not in ("out", "err"):
             raise OutputMissingError
         if outcome.is_large:
+            self._remember(job)
             return await self._node.outputs.read(job, stream, offset, limit)
         return (outcome.out if stream == "out" else outcome.err)[offset : offset + limit]
+
+    def _remember(self, job: int) -> None:
+        while len(self._large) >= _LARGE:
+            self._large.pop(next(iter(self._large)))
+        self._large[job] = None
 
     async def _cancel_own(self, job: int) -> str:
         view = await self._own(job)

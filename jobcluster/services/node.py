@@ -82,6 +82,7 @@ class NodeService(Service):
             self._commit_if_idle,
         )
         self._stopped: Deferred[None] | None = None
+        self._keep = parts.setup.keep
         self._trouble: StoreError = StoreOpeningError()
         self._begun_at: float | None = None
         """When it last had to begin anew."""
@@ -105,8 +106,14 @@ class NodeService(Service):
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
+    def end_what_runs(self) -> None:
+        """
+        Whatever was set, nothing that runs is to outlive this node when it is stopped.
+        """
+        self._keep = False
+
     async def _stop(self) -> None:
-        setup = self._parts.setup
+        kill_after = self._parts.setup.kill_after
         self._upkeep.stop()
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
@@ -114,12 +121,12 @@ class NodeService(Service):
         if life is not None:
             stopped: Deferred[None] = Deferred()
             self._stopped = stopped
-            life.handle(StopRequested(setup.keep))
+            life.handle(StopRequested(self._keep))
             try:
-                await stopped.addTimeout(_STOP_LIMIT + setup.kill_after, self._parts.clock)
+                await stopped.addTimeout(_STOP_LIMIT + kill_after, self._parts.clock)
             except TwistedTimeoutError:
                 self._log.warn("not everything could be said before the node stopped")
-            if not setup.keep:
+            if not self._keep:
                 await life.runner.finish()
         self._end_life()
         if self.link is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -100,13 +100,24 @@ class Transfers:
         if outcome.out_size + outcome.err_size > self._room():
             raise OutputNotKeptError("its output cannot be kept: the origin's disk is too full")
         for stream, size in (("out", outcome.out_size), ("err", outcome.err_size)):
-            offset = 0
-            while offset < size:
-                piece = await self._read(action, stream, offset, min(PIECE, size - offset))
-                if not piece:
+            # The next piece is on its way while this one is written.
+            coming = self._piece(action, stream, 0, size)
+            for offset in range(0, size, PIECE):
+                piece = await coming
+                if len(piece) != min(PIECE, size - offset):
                     raise OutputMissingError
-                await self._outputs.write(action.job, action.offer, stream, offset, piece)
-                offset += len(piece)
+                coming = self._piece(action, stream, offset + PIECE, size)
+                try:
+                    await self._outputs.write(action.job, action.offer, stream, offset, piece)
+                except OutputNotKeptError:
+                    coming.addErrback(lambda _: None)
+                    raise
+
+    def _piece(self, action: CollectOutput, stream: str, offset: int, size: int) -> Deferred[bytes]:
+        if offset >= size:
+            return succeed(b"")
+        limit = min(PIECE, size - offset)
+        return Deferred.fromCoroutine(self._read(action, stream, offset, limit))
 
     async def _read(self, action: CollectOutput, stream: str, offset: int, limit: int) -> bytes:
         name, store = self._identity.name, self._identity.store

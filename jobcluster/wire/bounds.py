@@ -30,13 +30,14 @@ _PLAIN: Final = (str, bytes, bool, type(None))
 _Check = Callable[[Sequence[Any]], bool]
 
 
-def find_bad_number(value: object, data: bytes) -> str:
+def find_bad_number(value: object, data: bytes | None) -> str:
     """
     The path of the first number of a value that is out of range, or nothing.
 
-    @param data: what the value was unpacked from.
+    @param data: what a value of many rows was unpacked from, which is looked through first; of
+        another one C{None}, for it may have a long piece of data, and has few numbers.
     """
-    if _SUSPICIOUS.search(data) is None or not _is_bad(value):
+    if (data is not None and _SUSPICIOUS.search(data) is None) or not _is_bad(value):
         return ""
     return _find(value, "$")
 

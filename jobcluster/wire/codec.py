@@ -76,6 +76,7 @@ class _Shape(Generic[T]):
 _SHAPES: Final[dict[type, _Shape[Any]]] = {
     kind: _Shape(kind) for kind in (JoinPart, Report, Dispatch, Ask, Reply, Terms)
 }
+_OF_ROWS: Final = frozenset({JoinPart, Report, Dispatch})
 _SCALARS: Final[dict[type, Callable[[bytes], Any]]] = {
     kind: msgspec.msgpack.Decoder(kind).decode for kind in (bool, int)
 }
@@ -107,7 +108,7 @@ def unpack(kind: type[T], data: bytes) -> T:
         value: T = _SCALARS[kind](data) if shape is None else shape.decode(data)
     except _DECODE_FAULTS as error:
         raise MalformedBatchError(f"{kind.__name__}: {error}") from error
-    path = find_bad_number(value, data)
+    path = find_bad_number(value, data if kind in _OF_ROWS else None)
     if path:
         raise MalformedBatchError(f"{kind.__name__}: number out of range - at `{path}`")
     return value
