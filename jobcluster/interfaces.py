@@ -114,7 +114,7 @@ class IOutputs(Interface):
     def write(job: int, offer: Offer, stream: str, offset: int, data: bytes) -> Deferred[None]:
         """
         Write a piece of what an offer of a job has put out, after the piece before it; with
-        C{offset} 0 it begins anew.
+        C{offset} 0 it begins anew.  The piece before it is missing if it was kept or discarded.
 
         @param stream: C{"out"} or C{"err"}.
         """

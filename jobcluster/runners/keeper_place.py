@@ -124,6 +124,8 @@ class KeeperDirectory:
         self._state = state.absolute()
         self.path = self._state / "keeper"
         self._children: list[subprocess.Popen[bytes]] = []
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of the state directory, once it was looked at."""
 
     @property
     def log(self) -> str:
@@ -143,6 +145,7 @@ class KeeperDirectory:
         """
         See L{KeeperPlace.named}.
         """
+        self._is_replaced()
         try:
             said = json.loads((self.path / "lock").read_bytes())
             sighting = Sighting(
@@ -198,6 +201,8 @@ class KeeperDirectory:
         """
         See L{KeeperPlace.launch}.
         """
+        if self._is_replaced():
+            raise KeeperError("No keeper can be started: the state directory was replaced.")
         try:
             # Its parent is not made: a state directory that was removed is gone.
             self.path.mkdir(mode=0o700, exist_ok=True)
@@ -240,6 +245,16 @@ class KeeperDirectory:
                 return file.read(limit)
         except OSError as error:
             raise OutputMissingError(f"The output cannot be read: {error}.") from error
+
+    def _is_replaced(self) -> bool:
+        """Whether another directory is where the first one was."""
+        try:
+            found = self._state.stat()
+        except OSError:
+            return False  # there is none: nothing can be started in it
+        if self._identity is None:
+            self._identity = found.st_dev, found.st_ino
+        return self._identity != (found.st_dev, found.st_ino)
 
     def _reap(self) -> None:
         """See to the ends of what was started here, lest it stay a zombie."""

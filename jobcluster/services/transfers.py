@@ -16,7 +16,14 @@ from jobcluster.core.events import NodeEvent, OutputCollected, OutputMissed, Pay
 from jobcluster.core.records import Identity
 from jobcluster.core.values import Ref
 from jobcluster.core.views import Ask, Reply
-from jobcluster.errors import JobclusterError, OutputMissingError, OutputNotKeptError, PeerError
+from jobcluster.errors import (
+    JobclusterError,
+    OutputMissingError,
+    OutputNotKeptError,
+    PeerError,
+    StoreFailedError,
+    StoreOpeningError,
+)
 from jobcluster.interfaces import IOutputs, IRunner
 
 __all__ = ["PIECE", "Transfers"]
@@ -89,6 +96,9 @@ class Transfers:
         except JobclusterError as error:
             # It will be told again, and then tried again.
             self._log.debug("an output could not be fetched: {why}", why=error)
+            if not self._over:
+                # Or not, if its attempt is lost.
+                await self._outputs.discard(job, offer)
             self._tell(OutputMissed(job, offer))
             return
         if trouble:
@@ -108,10 +118,20 @@ class Transfers:
                     raise OutputMissingError
                 coming = self._piece(action, stream, offset + PIECE, size)
                 try:
+                    self._go_on()
                     await self._outputs.write(action.job, action.offer, stream, offset, piece)
-                except OutputNotKeptError:
+                except OutputMissingError as error:
+                    coming.addErrback(lambda _: None)
+                    raise StoreFailedError("what was written was moved") from error
+                except JobclusterError:
                     coming.addErrback(lambda _: None)
                     raise
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The next life of this node writes to the same files: leave them alone then."""
+        if self._over:
+            raise StoreOpeningError
 
     def _piece(self, action: CollectOutput, stream: str, offset: int, size: int) -> Deferred[bytes]:
         if offset >= size:

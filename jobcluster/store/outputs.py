@@ -24,11 +24,21 @@ from jobcluster.errors import OutputMissingError, OutputNotKeptError
 from jobcluster.interfaces import IOutputs
 from jobcluster.store.directory import sync
 
-__all__ = ["MemoryOutputs", "OutputFiles", "on_threads"]
+__all__ = ["DIRECTORY", "MemoryOutputs", "OutputFiles", "kept_names", "on_threads"]
 
 _Result = TypeVar("_Result")
 
+DIRECTORY = "output"
+"""Where it is, in the state directory."""
+
 _STREAMS = ("out", "err")
+
+
+def kept_names(job: int) -> tuple[str, ...]:
+    """
+    The names of the files of a job whose output is kept in files.
+    """
+    return tuple(f"{job}.{stream}" for stream in _STREAMS)
 
 
 def on_threads(reactor: IReactorThreads) -> Callable[[Callable[[], Any]], Deferred[Any]]:
@@ -50,7 +60,7 @@ class OutputFiles:
 
         @param run: calls what may block on a thread; see L{on_threads}.
         """
-        self._directory = state.absolute() / "output"
+        self._directory = state.absolute() / DIRECTORY
         self._run = run
 
     def write(
@@ -105,7 +115,9 @@ class OutputFiles:
         if not self._directory.is_dir():
             self._directory.mkdir(mode=0o700, exist_ok=True)
             sync(self._directory.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
+        # What is there no more was moved by a transfer that ought to be over: a new file would lack
+        # all that is before this piece.
+        flags = os.O_WRONLY | os.O_CLOEXEC | (0 if offset else os.O_CREAT | os.O_TRUNC)
         descriptor = os.open(self._part(job, offer, stream), flags, 0o600)
         try:
             left = memoryview(data)
@@ -179,6 +191,8 @@ class MemoryOutputs:
         used = sum(map(len, self._parts.values())) + sum(map(len, self._kept.values()))
         if self._room is not None and used + len(data) > self._room:
             raise OutputNotKeptError("its output cannot be kept: No space left on device")
+        if offset and (job, offer, stream) not in self._parts:
+            raise OutputMissingError
         part = self._parts.setdefault((job, offer, stream), bytearray())
         part[offset:] = data
 

@@ -28,6 +28,8 @@ class Attempt:
     """Milliseconds since the epoch; 0 if it is not known to have been started."""
     cause: str
     """Why it was lost; empty if it was not."""
+    counted: bool
+    """Whether it counts as a crash."""
 
 
 @attrs.frozen
@@ -59,10 +61,11 @@ def read_records(state: Path, node: str) -> dict[str, Record]:
         sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
     ) as connection:
         attempts: dict[int, list[Attempt]] = {}
-        for job, *rest in connection.execute(
-            "SELECT job, node, started, cause FROM attempt ORDER BY incarnation, serial"
+        for job, node_of, began, cause, counted in connection.execute(
+            "SELECT job, node, started, cause, counted FROM attempt ORDER BY incarnation, serial"
         ):
-            attempts.setdefault(job, []).append(Attempt(*rest))
+            attempt = Attempt(node_of, began, cause, bool(counted))
+            attempts.setdefault(job, []).append(attempt)
         rows = connection.execute(
             "SELECT id, status, value, node, started, ended FROM ended"
             " UNION ALL SELECT id, '', '', '', 0, 0 FROM open"

@@ -5,8 +5,8 @@ A client of a console: it types lines and reads lines, as a person with C{nc} do
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -26,6 +26,7 @@ LIMIT: Final = 30.0
 """Seconds in which a line is to come."""
 
 _TICKET: Final = re.compile(r"Ticket ID: ([a-z0-9-]+\.[0-9a-z]{13})(?: \(.*\))?")
+_OUTPUT: Final = re.compile(r"Output: ([0-9]+) bytes, ([0-9]+) bytes")
 _BALANCE: Final = re.compile(
     r"Balance \((eager|periodic)\): running max - min ([0-9]+) now, ([0-9.]+) on average, "
     r"worst ([0-9]+), within 1 for ([0-9.]+) % of ([0-9.]+) s in which jobs waited; "
@@ -96,10 +97,9 @@ class Session(Protocol):
     """
 
     def __init__(self) -> None:
-        self._partial = b""
-        self._lines: deque[str] = deque()
+        self._unread = bytearray()
         self._reader: Deferred[None] | None = None
-        self._waiting_for_end: list[Deferred[bytes]] = []
+        self._waiting_for_end: list[Deferred[None]] = []
         self.end: Failure | None = None
         """How the connection ended, once it has."""
 
@@ -115,8 +115,7 @@ class Session(Protocol):
         """
         Take what came.
         """
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        self._lines.extend(line.rstrip(b"\r").decode("utf-8", "replace") for line in lines)
+        self._unread += data
         self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -127,7 +126,7 @@ class Session(Protocol):
         self._wake()
         waiting, self._waiting_for_end = self._waiting_for_end, []
         for each in waiting:
-            each.callback(self._partial)
+            each.callback(None)
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
@@ -168,12 +167,30 @@ class Session(Protocol):
 
         @raise ConnectionDone: if there will be none.
         """
-        while not self._lines:
-            if self.end is not None:
-                self.end.raiseException()
-            self._reader = Deferred()
-            await within(limit, self._reader, "no answer at the console")
-        return self._lines.popleft()
+        while (end := self._unread.find(b"\n")) < 0:
+            await self._more(limit)
+        line = bytes(self._unread[:end])
+        del self._unread[: end + 1]
+        return _text(line)
+
+    async def take(self, count: int, limit: float = LIMIT) -> bytes:
+        """
+        Return so many bytes, as they are.
+
+        @param limit: seconds in which some of them are to come, again and again.
+        @raise ConnectionDone: if there are fewer.
+        """
+        while len(self._unread) < count:
+            await self._more(limit)
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+    async def _more(self, limit: float) -> None:
+        if self.end is not None:
+            self.end.raiseException()
+        self._reader = Deferred()
+        await within(limit, self._reader, "no answer at the console")
 
     async def ask(self, line: str, limit: float = LIMIT) -> str:
         """
@@ -239,20 +256,60 @@ class Session(Protocol):
             for answer, time in zip(answers, times, strict=True)
         ]
 
+    async def run(
+        self,
+        *argv: str,
+        environment: Mapping[str, str] | None = None,
+        directory: str = "",
+        stdin: str = "",
+    ) -> str:
+        """
+        Submit a command, and return its ticket; what is not UTF-8 in it are lone surrogates.
+        """
+        words = ["run"]
+        for name, value in (environment or {}).items():
+            words += ["-e", f"{name}={value}"]
+        words += ["-d", directory] if directory else []
+        words += ["-i", stdin] if stdin else []
+        line = shlex.join([*words, *argv]).encode("utf-8", "surrogateescape")
+        # The byte 0xFF would begin a telnet command.
+        self.send(line.replace(b"\xff", b"\xff\xff") + b"\n")
+        return read_ticket(await self.line())
+
+    async def run_all(self, scripts: Sequence[str]) -> list[str]:
+        """
+        Submit lines of shell, together, and return their tickets.
+        """
+        lines = [shlex.join(["run", "sh", "-c", script]) for script in scripts]
+        return [read_ticket(answer) for answer in await self.ask_all(lines)]
+
+    async def output(self, ticket: str, limit: float = LIMIT) -> tuple[bytes, bytes]:
+        """
+        Type C{output}, and return what a command has written to both streams.
+        """
+        answer = await self.ask(f"output {ticket}", limit)
+        sizes = _OUTPUT.fullmatch(answer)
+        assert sizes is not None, answer
+        return await self.take(int(sizes[1]), limit), await self.take(int(sizes[2]), limit)
+
     async def ended(self, limit: float = LIMIT) -> tuple[list[str], bytes]:
         """
         Wait for the end of the connection; return the lines that were not read yet, and what came
         after the last of them.
         """
         if self.end is None:
-            waiting: Deferred[bytes] = Deferred()
+            waiting: Deferred[None] = Deferred()
             self._waiting_for_end.append(waiting)
             await within(limit, waiting, "the console did not end the session")
         assert self.end is not None
         assert self.end.check(ConnectionDone, ConnectionLost)
-        lines = list(self._lines)
-        self._lines.clear()
-        return lines, self._partial
+        *lines, partial = bytes(self._unread).split(b"\n")
+        self._unread.clear()
+        return [_text(line) for line in lines], partial
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\r").decode("utf-8", "replace")
 
 
 def read_ticket(answer: str) -> str:

@@ -132,6 +132,16 @@ class PlaceTests(SynchronousTestCase):
         self.assertRaises(KeeperError, self.place.launch)
         self.assertFalse(self.state.exists())
 
+    def test_launch_in_another_directory(self) -> None:
+        """
+        Where the state directory was replaced, nothing is started in the other one.
+        """
+        self.assertIsNone(self.place.named())
+        self.state.rename(self.state.with_name("elsewhere"))
+        self.state.mkdir()
+        self.assertRaises(KeeperError, self.place.launch)
+        self.assertEqual([], list(self.state.iterdir()))
+
     def test_output(self) -> None:
         """
         Output is read from where it is asked for, as far as it goes.

@@ -4,16 +4,24 @@ Payloads and outputs that are too long for a word.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
 
 import attrs
+from twisted.internet.defer import Deferred, execute, fail
+from twisted.trial.unittest import SynchronousTestCase
 
+from jobcluster.core.actions import CollectOutput
 from jobcluster.core.commands import COMMAND, Command, pack_command
-from jobcluster.core.values import Outcome, Spec, Status
+from jobcluster.core.events import OutputCollected, OutputMissed
+from jobcluster.core.records import Identity
+from jobcluster.core.values import Outcome, Ref, Spec, Status
 from jobcluster.core.views import JobView
 from jobcluster.errors import OutputMissingError, PeerError
-from jobcluster.services.transfers import PIECE
-from jobcluster.store.outputs import MemoryOutputs
+from jobcluster.interfaces import IRunner
+from jobcluster.services.transfers import PIECE, Transfers
+from jobcluster.store.outputs import MemoryOutputs, OutputFiles
 from jobcluster.testing.clusters import MemoryCluster
 from jobcluster.testing.programs import Finished
 from tests.services.cases import ServiceCase
@@ -192,3 +200,69 @@ class TransferTests(ServiceCase):
         self.assertEqual(b"{", cluster.result(node.payload(job, "store-of-a", 0, 1)))
         with self.assertRaises(PeerError):
             cluster.result(node.payload(job, "store-of-b", 0, 1))
+
+
+class TwoLivesTests(SynchronousTestCase):
+    """
+    The transfers of two lives of a node, the first of which was cut off in the middle.
+    """
+
+    def transfers(self, incarnation: int) -> tuple[Transfers, list[Callable[[], object]]]:
+        """
+        Those of one life, and what waits for a thread.
+        """
+        waiting: list[Callable[[], object]] = []
+
+        def run(work: Callable[[], Any]) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+            waiting.append(lambda: execute(work).chainDeferred(done))
+            return done
+
+        return Transfers(
+            Identity("a", "store", incarnation, 0, "boot"),
+            cast("IRunner", self),
+            OutputFiles(self.state, run),
+            lambda _: fail(PeerError()),
+            lambda: 1 << 40,
+            self.told.append,
+        ), waiting
+
+    def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        As a runner has it.
+        """
+        return LONG[offset : offset + limit] if stream == "out" else b""
+
+    def setUp(self) -> None:
+        """
+        In a state directory.
+        """
+        self.state = Path(self.mktemp())
+        self.state.mkdir(parents=True)
+        self.told: list[object] = []
+
+    def test_both_go_on(self) -> None:
+        """
+        However far the first one had come, and whatever of it is under way on a thread: what is
+        recorded is complete.
+        """
+        action = CollectOutput(5, (1, 1), "a", Outcome(Status.SUCCEEDED, 0, out_size=len(LONG)))
+        for done_before in range(5):
+            first, of_first = self.transfers(1)
+            second, of_second = self.transfers(2)
+            first.collect(action)
+            for _ in range(done_before):
+                of_first.pop(0)()
+            first.abandon()
+            second.collect(action)
+            of_second.pop(0)()
+            while of_first:
+                of_first.pop(0)()
+            while of_second:
+                of_second.pop(0)()
+            last = self.told.pop()
+            if isinstance(last, OutputCollected):
+                self.assertEqual(LONG, (self.state / "output" / "5.out").read_bytes())
+            else:
+                self.assertEqual(OutputMissed(5, (1, 1)), last)
+            self.told.clear()

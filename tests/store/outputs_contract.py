@@ -99,6 +99,18 @@ class OutputsContract(OutputsCase):
         self.keep(FIRST)
         self.assertEqual(b"xy", self.read("out", 0, 100))
 
+    def test_kept_meanwhile(self) -> None:
+        """
+        What is kept or discarded is not gone on with: the beginning would be missing.
+        """
+        for end in (self.outputs.keep, self.outputs.discard):
+            self.write(FIRST, "out", b"abc")
+            self.successResultOf(end(JOB, FIRST))
+            self.failureResultOf(
+                self.outputs.write(JOB, FIRST, "out", 3, b"def"), OutputMissingError
+            )
+        self.assertEqual(b"abc", self.read("out", 0, 100))
+
     def test_two_offers(self) -> None:
         """
         Two offers of one job are written at the same time, and the one that is kept counts.
