@@ -129,6 +129,11 @@ class IOutputs(Interface):
         Forget what was written of this offer and is not kept.
         """
 
+    def tidy() -> Deferred[int]:
+        """
+        Forget what an earlier process has written and not kept; fires with how many streams.
+        """
+
     def read(job: int, stream: str, offset: int, limit: int) -> Deferred[bytes]:
         """
         Fires with a piece of a job's output, shorter than C{limit} bytes at the end only.

@@ -148,6 +148,8 @@ class NodeService(Service):
         identity, recovered = await parts.store.open(
             setup.name, setup.boot, setup.fresh_store, setup.random(), setup.first_job
         )
+        if self.identity is None:
+            await self._tidy()
         # A runner may have to know the name.
         before, self.identity = self.identity, identity
         runner = self._make_runner()
@@ -174,6 +176,12 @@ class NodeService(Service):
             self.link.start()
         looked = Deferred.fromCoroutine(parts.waiters.look(parts.store))
         looked.addErrback(life.unread)
+
+    async def _tidy(self) -> None:
+        try:
+            await self._parts.outputs.tidy()
+        except JobclusterError as reason:
+            self._log.warn("what is left of outputs cannot be removed: {reason}", reason=reason)
 
     def _not_opened(self, failure: Failure) -> None:
         if failure.check(StoreFailedError) and self.identity is not None:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from jobcluster.core.actions import CollectOutput, FetchPayload
 from jobcluster.core.events import NodeEvent, OutputCollected, OutputMissed, PayloadCame
 from jobcluster.core.records import Identity
-from jobcluster.core.values import Ref
+from jobcluster.core.values import Offer, Ref
 from jobcluster.core.views import Ask, Reply
 from jobcluster.errors import (
     JobclusterError,
@@ -64,6 +64,9 @@ class Transfers:
         self._handle = handle
         self._turn = DeferredSemaphore(_AT_ONCE)
         self._over = False
+        self._active: dict[int, set[Offer]] = {}
+        self._late: set[tuple[int, Offer]] = set()
+        """Those whose job has another attempt whose output has come, or comes."""
         self._log = Logger(namespace="jobcluster.node")
 
     def abandon(self) -> None:
@@ -78,8 +81,20 @@ class Transfers:
         """
         Bring an output to this node's disk.
         """
+        job, offer = action.job, action.offer
+        active = self._active.setdefault(job, set())
+        self._late.update((job, other) for other in active if other < offer)
+        active.add(offer)
+
+        def over(result: object) -> object:
+            self._late.discard((job, offer))
+            active.discard(offer)
+            if not active:
+                self._active.pop(job, None)
+            return result
+
         done = self._turn.run(lambda: Deferred.fromCoroutine(self._collect(action)))
-        done.addErrback(self._failed, OutputMissed(action.job, action.offer))
+        done.addBoth(over).addErrback(self._failed, OutputMissed(job, offer))
 
     async def _collect(self, action: CollectOutput) -> None:
         if self._over:
@@ -118,7 +133,7 @@ class Transfers:
                     raise OutputMissingError
                 coming = self._piece(action, stream, offset + PIECE, size)
                 try:
-                    self._go_on()
+                    self._go_on(action)
                     await self._outputs.write(action.job, action.offer, stream, offset, piece)
                 except OutputMissingError as error:
                     coming.addErrback(lambda _: None)
@@ -126,11 +141,11 @@ class Transfers:
                 except JobclusterError:
                     coming.addErrback(lambda _: None)
                     raise
-        self._go_on()
+        self._go_on(action)
 
-    def _go_on(self) -> None:
-        """The next life of this node writes to the same files: leave them alone then."""
-        if self._over:
+    def _go_on(self, action: CollectOutput) -> None:
+        """Leave the files alone when the next life, or a later attempt, writes to them."""
+        if self._over or (action.job, action.offer) in self._late:
             raise StoreOpeningError
 
     def _piece(self, action: CollectOutput, stream: str, offset: int, size: int) -> Deferred[bytes]:

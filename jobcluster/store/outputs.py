@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -93,7 +93,16 @@ class OutputFiles:
         """
         See L{IOutputs.forget}.
         """
-        return self._in_thread(partial(self._forget, before))
+        # It was written when its job ended, or soon afterwards.
+        return self._in_thread(
+            partial(self._remove, lambda entry: entry.stat().st_mtime * 1000 < before)
+        )
+
+    def tidy(self) -> Deferred[int]:
+        """
+        See L{IOutputs.tidy}.
+        """
+        return self._in_thread(partial(self._remove, lambda entry: entry.name.endswith(".part")))
 
     def _in_thread(self, work: Callable[[], _Result]) -> Deferred[_Result]:
         def failed(failure: Failure) -> Failure:
@@ -151,13 +160,12 @@ class OutputFiles:
         finally:
             os.close(descriptor)
 
-    def _forget(self, before: int) -> int:
+    def _remove(self, condemned: Callable[[os.DirEntry[str]], bool]) -> int:
         count = 0
         with suppress(FileNotFoundError), os.scandir(self._directory) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
-                    # It was written when its job ended, or soon afterwards.
-                    if entry.stat().st_mtime * 1000 < before:
+                    if condemned(entry):
                         Path(entry.path).unlink()
                         count += 1
         return count
@@ -226,6 +234,14 @@ class MemoryOutputs:
         if (job, stream) not in self._kept:
             raise OutputMissingError
         return self._kept[job, stream][offset : offset + limit]
+
+    def tidy(self) -> Deferred[int]:
+        """
+        See L{IOutputs.tidy}.
+        """
+        count = len(self._parts)
+        self._parts.clear()
+        return succeed(count)
 
     def forget(self, before: int) -> Deferred[int]:
         """

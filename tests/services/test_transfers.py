@@ -231,7 +231,8 @@ class TwoLivesTests(SynchronousTestCase):
         """
         As a runner has it.
         """
-        return LONG[offset : offset + limit] if stream == "out" else b""
+        whole = LONG if ref[3] == self.right else bytes(len(LONG))
+        return whole[offset : offset + limit] if stream == "out" else b""
 
     def setUp(self) -> None:
         """
@@ -240,6 +241,8 @@ class TwoLivesTests(SynchronousTestCase):
         self.state = Path(self.mktemp())
         self.state.mkdir(parents=True)
         self.told: list[object] = []
+        self.right = 1
+        """The serial of the offer whose output is the right one."""
 
     def test_both_go_on(self) -> None:
         """
@@ -266,3 +269,24 @@ class TwoLivesTests(SynchronousTestCase):
             else:
                 self.assertEqual(OutputMissed(5, (1, 1)), last)
             self.told.clear()
+
+    def test_a_later_attempt(self) -> None:
+        """
+        What is under way of an attempt that was lost does not replace the output of a later one.
+        """
+        self.right = 2
+        how = Outcome(Status.SUCCEEDED, 0, out_size=len(LONG))
+        for done_before in range(5):
+            transfers, waiting = self.transfers(1)
+            transfers.collect(CollectOutput(5, (1, 1), "a", how))
+            for _ in range(done_before):
+                waiting.pop(0)()
+            transfers.collect(CollectOutput(5, (1, 2), "a", how))
+            while waiting:
+                waiting.pop(0)()
+            if done_before < 3:  # the pieces; then it is being kept
+                self.assertEqual([OutputMissed(5, (1, 1))], self.told[:1])
+            self.assertIn(OutputCollected(5, (1, 2)), self.told)
+            self.told.clear()
+            self.assertEqual(LONG, (self.state / "output" / "5.out").read_bytes())
+            self.assertEqual(2, len(list((self.state / "output").iterdir())))

@@ -121,6 +121,20 @@ class OutputsContract(OutputsCase):
         self.keep(SECOND)
         self.assertEqual(b"second", self.read("out", 0, 100))
 
+    def test_tidy(self) -> None:
+        """
+        What was not kept is forgotten, and what was is not.
+        """
+        self.assertEqual(0, self.successResultOf(self.outputs.tidy()))
+        self.write(FIRST, "out", b"first")
+        self.keep(FIRST)
+        self.write(SECOND, "out", b"second")
+        self.write(SECOND, "err", b"")
+        self.assertEqual(2, self.successResultOf(self.outputs.tidy()))
+        self.assertEqual(b"first", self.read("out", 0, 100))
+        self.keep(SECOND)
+        self.assertEqual(b"", self.read("out", 0, 100))
+
     def test_discard(self) -> None:
         """
         What is discarded is not kept afterwards; what is not there may be discarded.
