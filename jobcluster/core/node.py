@@ -289,8 +289,9 @@ class Node:
         self._keeper = event.keeper
         connection = self._link.connection
         if connection is not None:
-            self._part(out, now)
-            out.before(CloseConnection(connection, "another keeper runs its jobs"))
+            why = "another keeper runs its jobs"
+            self._part(out, now, why)
+            out.before(CloseConnection(connection, why))
 
     # -- the balancer ------------------------------------------------------------------------------
 
@@ -308,9 +309,10 @@ class Node:
         if self._link.is_current(event.connection):
             self._part(out, now)
 
-    def _part(self, out: Out, now: Now) -> None:
+    def _part(self, out: Out, now: Now, why: str = "") -> None:
         was_joined = self.is_joined
         self._link.machine.disconnected()
+        self._link.reason = why or self._link.reason
         self._held_back.clear()
         self._origin.parted(out, now)
         if was_joined:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -32,6 +33,9 @@ _OVERDUE: Final = 10.0
 
 _SWEEP: Final = 0.02
 """Seconds of removing files at a time, and between two such times."""
+
+_CROWDED: Final = 1.0
+"""Seconds after which a run is refused for which there was no room."""
 
 _NEVER: Final = float("inf")
 
@@ -64,6 +68,10 @@ class Jobs:
         self._overdue: set[int] = set()
         self._settings = Hello(frozenset())
         self._look_at = self._sweep_at = 0.0
+        self._crowded: deque[tuple[float, list[Ref]]] = deque()
+        """Runs that there was no room for, and when that is to be told."""
+        self._is_crowded = False
+        """Whether there was no room for the last one."""
         self.ending = False
         """Nothing is started any more."""
 
@@ -76,6 +84,7 @@ class Jobs:
         @return: the frames that tell it all that is held.
         """
         self._settings = settings
+        self._crowded.clear()
         self._launch.environment = dict(settings.environment)
         for run in self._active.values():
             # The node that wanted it forgotten is gone: this one gets to know how it ended.
@@ -87,7 +96,8 @@ class Jobs:
         """
         Start what is not held yet, unless its lease is over.
         """
-        refused, runs = [], []
+        refused: list[Ref] = []
+        runs = []
         now, at = boot_time(), milliseconds()
         for wanted in starts:
             if wanted.ref in self._holdings.runs:
@@ -170,6 +180,8 @@ class Jobs:
             for run in self._active.values():
                 if run.kill_at is not None and now >= run.kill_at:
                     self._family.signal(run, signal.SIGKILL)
+        while self._crowded and now >= self._crowded[0][0]:
+            self._listener.tell("refused", {"refs": self._crowded.popleft()[1]})
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP if self._holdings.work.sweep(_SWEEP) else _NEVER
 
@@ -177,9 +189,11 @@ class Jobs:
         """
         In how many seconds L{tick} or L{reap} has something to do; C{None}: not by itself.
         """
-        if not self._active and self._sweep_at == _NEVER:
-            return None
         due = min(self._sweep_at, self._look_at) if self._active else self._sweep_at
+        if self._crowded:
+            due = min(due, self._crowded[0][0])
+        if due == _NEVER:
+            return None
         wait = max(0.0, due - time.monotonic())
         return min(wait, _LOOK_AGAIN) if self._leaving else wait
 
@@ -192,7 +206,7 @@ class Jobs:
             for run in self._active.values():
                 self._family.signal(run, signal.SIGKILL)
             self._family.reap()
-            if not self._family.kill_all():
+            if not self._family.kill_all() and not self._family.leads:
                 break
             time.sleep(_LOOK_AGAIN / 10)
 
@@ -200,21 +214,26 @@ class Jobs:
 
     def _start(self, runs: list[tuple[Run, Start]]) -> list[Ref]:
         """Start these, which the spool is to know first; the refs of those that were refused."""
-        refused, started = [], []
+        late, crowded, started = [], [], []
         written = self._holdings.write([run for run, _ in runs])
         at = milliseconds()
         for run, wanted in runs:
             run.at = at
             # The sync, and the starts before this one, took their time.
-            late = boot_time() > wanted.until
-            if late or not written or not self._launched(run, wanted.payload):
-                refused.append(run)
+            if boot_time() > wanted.until:
+                late.append(run)
+            elif not written or not self._launched(run, wanted.payload):
+                crowded.append(run)
             elif run.phase == RUNNING:
                 started.append(run.ref)
         self._launch.leave()
         if started:
             self._listener.tell("started", {"refs": started, "at": at})
-        return self._holdings.void(refused) if refused else []
+        if crowded:
+            # Told at once, they would be given to this node again and again.
+            later = time.monotonic() + _CROWDED
+            self._crowded.append((later, self._holdings.void(crowded)))
+        return self._holdings.void(late) if late else []
 
     def _launched(self, run: Run, payload: bytes) -> bool:
         """Start one, or tell that it has failed to start; false if there was no room for it."""
@@ -224,9 +243,12 @@ class Jobs:
             run.detail = str(error)
             self._end(run)
         except OSError as error:
-            note(f"a run is refused, for it cannot have files in runs and work: {error.strerror}")
+            if not self._is_crowded:
+                self._is_crowded = True
+                note(f"runs are refused, for they can have no files here: {error.strerror}")
             return False
         else:
+            self._is_crowded = False
             self._active[run.number] = run
             self._family.add(run)
             self._holdings.spool.later(run.running())

@@ -62,6 +62,10 @@ class Family:
         """
         if self._leaders.get(run.pid) is run:
             with suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(run.pid) != run.pid:
+                    # It has put itself into another group, the keeper's own perhaps.
+                    os.kill(run.pid, number)
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(run.pid, number)
 
     def reap(self) -> Ends:
@@ -86,6 +90,11 @@ class Family:
                 ends.append((run, code))
             os.waitpid(pid, 0)
         return ends
+
+    @property
+    def leads(self) -> bool:
+        """Whether there are leaders that were not waited for."""
+        return bool(self._leaders)
 
     def forget(self, run: Run) -> None:
         """

@@ -301,7 +301,11 @@ class WorkDirectories:
 
     def _open(self, name: bytes) -> int:
         try:
-            return os.open(name, _OPEN, dir_fd=self._directory)
+            descriptor = os.open(name, _OPEN, dir_fd=self._directory)
         except PermissionError:
             os.chmod(name, 0o700, dir_fd=self._directory)
             return os.open(name, _OPEN, dir_fd=self._directory)
+        with suppress(PermissionError):
+            # What may be read may still not be written.
+            os.fchmod(descriptor, 0o700)
+        return descriptor

@@ -22,6 +22,12 @@ __all__ = ["Server"]
 _BACKLOG: Final = 16
 """Connections that wait to be accepted."""
 
+_FULL: Final = 0.1
+"""Seconds to wait where a connection cannot be accepted."""
+
+_STRANGERS: Final = 16
+"""The most connections on which nobody has said hello yet."""
+
 
 class Server:
     """
@@ -38,6 +44,8 @@ class Server:
         self._facts = facts
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._accepted = 0
+        self._is_full = False
+        """Whether the last one could not be accepted."""
         self._connections: list[Connection] = []
         self._writing: set[Connection] = set()
         self._obeyed: Connection | None = None
@@ -111,22 +119,40 @@ class Server:
     # -- connections -------------------------------------------------------------------------------
 
     def _accept(self, _: int) -> None:
-        with suppress(BlockingIOError):
-            while True:
-                try:
-                    connected, _address = self._listening.accept()
-                except ConnectionAbortedError:
-                    continue
-                self._accepted += 1
-                connection = Connection(self._accepted, connected)
-                self._connections.append(connection)
-                self._selector.register(
-                    connected,
-                    selectors.EVENT_READ,
-                    lambda events, connection=connection: self._ready(connection, events),
-                )
-                # If it has said hello already, nothing that older ones say is carried out now.
-                self._ready(connection, selectors.EVENT_READ)
+        while True:
+            try:
+                connected, _address = self._listening.accept()
+            except BlockingIOError:
+                break
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                # Too many files are open: those who have not said who they are have to go.
+                self._close_strangers(0)
+                if not self._is_full:
+                    self._is_full = True
+                    note(f"connections cannot be accepted: {error.strerror}")
+                # It is tried again at once; runs can wait as long.
+                time.sleep(_FULL)
+                break
+            self._is_full = False
+            self._accepted += 1
+            connection = Connection(self._accepted, connected)
+            self._connections.append(connection)
+            self._selector.register(
+                connected,
+                selectors.EVENT_READ,
+                lambda events, connection=connection: self._ready(connection, events),
+            )
+            self._close_strangers(_STRANGERS)
+            # If it has said hello already, nothing that older ones say is carried out now.
+            self._ready(connection, selectors.EVENT_READ)
+
+    def _close_strangers(self, most: int) -> None:
+        """Leave so many of the connections on which nobody has said hello, the newest."""
+        strangers = [one for one in self._connections if not one.greeted]
+        for connection in strangers[: max(0, len(strangers) - most)]:
+            self._drop(connection)
 
     def _ready(self, connection: Connection, events: int) -> None:
         if connection.closed:

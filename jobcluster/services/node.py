@@ -81,6 +81,8 @@ class NodeService(Service):
             parts.setup.retention,
             self._commit_if_idle,
         )
+        self._unborn: IRunner | None = None
+        """The runner of a life that has not begun."""
         self._stopped: Deferred[None] | None = None
         self._keep = parts.setup.keep
         self._trouble: StoreError = StoreOpeningError()
@@ -126,8 +128,14 @@ class NodeService(Service):
                 await stopped.addTimeout(_STOP_LIMIT + kill_after, self._parts.clock)
             except TwistedTimeoutError:
                 self._log.warn("not everything could be said before the node stopped")
-            if not self._keep:
-                await life.runner.finish()
+        runner = self._unborn if life is None else life.runner
+        if runner is None and self.identity is not None:
+            # It begins anew just now, and what runs goes on; before that, it is another node's.
+            runner = self._make_runner()
+        if runner is not None and not self._keep:
+            await runner.finish()
+            if life is None:
+                runner.close()
         self._end_life()
         if self.link is not None:
             await self.link.stop()
@@ -148,17 +156,21 @@ class NodeService(Service):
         identity, recovered = await parts.store.open(
             setup.name, setup.boot, setup.fresh_store, setup.random(), setup.first_job
         )
+        if not self.running:
+            return
         if self.identity is None:
             await self._tidy()
         # A runner may have to know the name.
         before, self.identity = self.identity, identity
-        runner = self._make_runner()
+        runner = self._unborn = self._make_runner()
         try:
             keeper, adopted = await runner.inventory()
         except KeeperError:
             runner.close()
             self.identity = before
             raise
+        finally:
+            self._unborn = None
         if not self.running:
             runner.close()
             return

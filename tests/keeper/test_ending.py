@@ -49,6 +49,27 @@ class StopTests(KeeperCase):
         self.k = self.keeper()
         self.n = self.node(self.k, kill_after=0.2)
 
+    def test_another_group(self) -> None:
+        """
+        A run that has put itself into the group of the keeper is stopped and dropped all the same.
+        """
+        leave = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); print(flush=True)"
+        for word in ("stop", "drop"):
+            ref = self.n.start(
+                sys.executable,
+                "-c",
+                f"{leave}; open({word!r}, 'w'); time.sleep(1000)",
+                directory=bytes(self.state),
+            )
+            self.n.expect("started")
+            self.appears(word)
+            self.n.say(word, refs=[ref])
+            if word == "stop":
+                self.assertEqual("cancelled", self.n.end_of(ref)[0]["status"])
+            else:
+                self.assertEqual([ref], self.n.expect("dropped").head["refs"])
+        self.assertNothingLeft(self.k)
+
     def file(self, name: str) -> Path:
         """
         A file that a run writes to say that it has come so far.

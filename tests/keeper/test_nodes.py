@@ -5,6 +5,7 @@ Connections to a real keeper, and which of them it obeys.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import time
@@ -93,6 +94,34 @@ class ConnectionTests(KeeperCase):
         """
         super().setUp()
         self.k = self.keeper()
+
+    def test_strangers(self) -> None:
+        """
+        Those who do not say who they are are few, and in nobody's way.
+        """
+        node = self.node(self.k)
+        strangers = [self.k.connect() for _ in range(40)]
+        self.assertEqual(0, node.run("true")[0]["code"])
+        for stranger in strangers[:24]:
+            self.assertEqual(b"", stranger.recv(1))
+        for stranger in strangers[24:]:
+            stranger.setblocking(False)
+            self.assertRaises(BlockingIOError, stranger.recv, 1)
+        for stranger in strangers:
+            stranger.close()
+
+    def test_too_many_files(self) -> None:
+        """
+        One who cannot be accepted costs nobody else anything.
+        """
+        node = self.node(self.k)
+        resource.prlimit(self.k.process.pid, resource.RLIMIT_NOFILE, (16, 16))
+        strangers = [self.k.connect() for _ in range(12)]
+        eventually(lambda: "connections cannot be accepted" in self.k.log, "all are accepted")
+        for stranger in strangers:
+            stranger.close()
+        node.say("ping")
+        node.expect("pong")
 
     def test_greeting(self) -> None:
         """

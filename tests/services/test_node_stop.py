@@ -114,6 +114,17 @@ class LoneTests(ServiceCase):
         self.successResultOf(node.service.stopService())
         self.assertEqual(CLOSED, node.take())
 
+    def test_keep_no_longer(self) -> None:
+        """
+        What was to go on is stopped after all, and waited for: the machine goes down.
+        """
+        node = self.started(with_a_sleep(), keep=True)
+        node.service.end_what_runs()
+        self.successResultOf(node.service.stopService())
+        done = node.take()
+        self.assertEqual(("stop", (4,)), done[0])
+        self.assertEqual(["runner finished", *CLOSED], done[-3:])
+
     def test_slow_to_close(self) -> None:
         """
         It has stopped when its store is closed, not before.
@@ -165,7 +176,21 @@ class LoneTests(ServiceCase):
         node.take()
         self.successResultOf(node.service.stopService())
         node.clock.advance(5)
-        self.assertEqual(["close"], [told for told in node.take() if told != "runner closed"])
+        # What runs goes on while the node begins anew, and must not outlive it.
+        done = [told for told in node.take() if told != "runner closed"]
+        self.assertEqual(["runner finished", "close"], done)
+
+    def test_while_met(self) -> None:
+        """
+        A node that waits for the inventory of what runs jobs ends that too; unless it is to go on.
+        """
+        for keep in (False, True):
+            node = self.lone(keep=keep)
+            node.next_runner.found = Deferred()
+            node.service.startService()
+            node.take()
+            self.successResultOf(node.service.stopService())
+            self.assertEqual(not keep, "runner finished" in node.take())
 
     def test_sick_disk_is_not_tried_again(self) -> None:
         """
