@@ -25,6 +25,7 @@ _LOOK_EVERY = 0.01
 
 _SETTINGS = ("DISPATCH_MODE", "DISPATCH_PERIOD", "MAX_NUM_JOBS_DISPATCH")
 _WAITING = re.compile(r"([0-9]+) waiting now")
+_SHARE = re.compile(r"within 1 for ([0-9.]+) % of ([0-9.]+) s")
 
 
 class Look(NamedTuple):
@@ -62,6 +63,16 @@ def look(session: Session) -> Look:
         int(waiting[1]),
         balance,
     )
+
+
+def uneven(seen: Look) -> tuple[float, float]:
+    """
+    For how many seconds jobs had waited, and in how many of these the nodes were uneven.
+    """
+    found = _SHARE.search(seen.balance)
+    assert found is not None, seen.balance
+    measured = float(found[2])
+    return measured, measured * (100 - float(found[1])) / 100
 
 
 def ideal(times: Sequence[int], slots: int) -> float:
@@ -116,6 +127,11 @@ def eager(times: Sequence[int]) -> None:
     waited = [each for each in looks[begun:] if each.waiting]
     equal = sum(max(each.given) == min(each.given) for each in waited)
     print(looks[-1].balance)
+    # What the contract speaks of (C4 c) begins when jobs have waited for a second.
+    settled = next(each for each in waited if each.moment > waited[0].moment + 1)
+    (measured, bad), (before, bad_before) = uneven(looks[-1]), uneven(settled)
+    share = 1 - max(0.0, bad - bad_before) / (measured - before)
+    print(f"from the first second on: within 1 for {100 * share:.2f} % of the time")
     worst = max(max(each.given) - min(each.given) for each in waited)
     print(
         f"given equal in {equal} of {len(waited)} looks while jobs waited,"
