@@ -17,6 +17,7 @@ help:
 	@echo 'make lint    ruff'
 	@echo 'make format  ruff, mending what it can'
 	@echo 'make types   mypy'
+	@echo 'make docs    the pages of docs as HTML, in docs/_build/html'
 	@echo 'make venv    the virtualenv of development, in $(VENV)'
 	@echo 'make clean   remove what was built, the virtualenv too'
 
@@ -46,6 +47,12 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	@$(python) -m mypy
 
+.PHONY: docs
+docs: $(VENV)/.dev
+	@$(python) -m sphinx -q -W --keep-going -b doctest docs docs/_build/doctest
+	@$(python) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
 .PHONY: venv
 venv: $(VENV)/.dev
 
@@ -60,6 +67,6 @@ $(VENV)/.dev: $(sources)
 
 .PHONY: clean
 clean:
-	rm -rf $(VENV) build dist *.egg-info htmlcov _trial_temp* .coverage .coverage.* \
+	rm -rf $(VENV) .nox build dist docs/_build *.egg-info htmlcov _trial_temp* .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache twisted/plugins/dropin.cache
 	find jobcluster tests tools twisted -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -148,6 +149,9 @@ def makeService(options: Options) -> MultiService:
     client = ClusterClient(node, reactor)
     balancer = clientFromString(reactor, chosen["balancer"])
     node.link = BalancerLink(node.handle, client.asked, balancer, reactor, machine_clocks)
+    # The machine goes down: what is kept for the next process would be killed, and would count as
+    # having crashed.
+    signal.signal(signal.SIGUSR1, lambda *_: node.end_what_runs())
     services = MultiService()
     Service.setServiceParent(node, services)
     console = ConsoleFactory(client, reactor, chosen["console-prompt"])

@@ -61,6 +61,7 @@ no_process_left() {
 check 'ruff check' "$python" -m ruff check .
 check 'ruff format' "$python" -m ruff format --check .
 check 'mypy' "$python" -m mypy
+check 'docs' "$python" -m sphinx -q -W --keep-going -b html docs "$scratch/docs"
 check 'release notes' "$python" -m towncrier build --draft --version next
 if git rev-parse --quiet --verify origin/main >/dev/null 2>&1; then
     check 'release note of this change' "$python" -m towncrier check --compare-with origin/main

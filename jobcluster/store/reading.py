@@ -66,20 +66,20 @@ FROM expired
 """
 
 _VIEW = f"""
-{_VIEW_OPEN} WHERE id = ?1
+{_VIEW_OPEN} WHERE id = :job
 UNION ALL
-{_VIEW_ENDED} WHERE id = ?1
+{_VIEW_ENDED} WHERE id = :job
 UNION ALL
-{_VIEW_EXPIRED} WHERE id = ?1
+{_VIEW_EXPIRED} WHERE id = :job
 """
 
 _VIEWS = f"""
-{_VIEW_OPEN} WHERE id > ?1
+{_VIEW_OPEN} WHERE id > :after
 UNION ALL
-{_VIEW_ENDED} WHERE id > ?1
+{_VIEW_ENDED} WHERE id > :after
 UNION ALL
-{_VIEW_EXPIRED} WHERE id > ?1
-ORDER BY id LIMIT ?2
+{_VIEW_EXPIRED} WHERE id > :after
+ORDER BY id LIMIT :limit
 """
 
 
@@ -146,7 +146,7 @@ def view(cursor: sqlite3.Cursor, job: int) -> JobView | None:
     """
     One job as a client sees it, or C{None} if it was never here.
     """
-    row = cursor.execute(_VIEW, (job,)).fetchone()
+    row = cursor.execute(_VIEW, {"job": job}).fetchone()
     return None if row is None else _job_view(row)
 
 
@@ -165,7 +165,7 @@ def views(cursor: sqlite3.Cursor, state: str, after: int, limit: int) -> tuple[J
     Jobs in the order of their ids; see L{jobcluster.interfaces.IStore.views}.
     """
     if not state:
-        rows = cursor.execute(_VIEWS, (after, limit))
+        rows = cursor.execute(_VIEWS, {"after": after, "limit": limit})
     elif state == "open":
         rows = cursor.execute(f"{_VIEW_OPEN} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
     else:

@@ -16,7 +16,7 @@ from typing import Final
 from jobcluster.errors import StoreError, StoreTooNewError
 from jobcluster.store.directory import sync
 
-__all__ = ["SCHEMA", "address", "bring_up_to_date", "create"]
+__all__ = ["SCHEMA", "address", "bring_up_to_date", "create", "require_known"]
 
 SCHEMA: Final = Path(__file__).parent / "schema"
 
@@ -59,20 +59,30 @@ def bring_up_to_date(database: Path, schema: Path) -> Path | None:
     @raise StoreTooNewError: if its version is later than the latest.
     @raise StoreError: if it is no database of jobcluster.
     """
-    known = len(_scripts(schema))
     with closing(_connect(database)) as connection:
-        version = _version(connection, database)
-        if version > known:
-            raise StoreTooNewError(
-                f"{database} was written by a newer jobcluster (it has version {version}, this one "
-                f"knows {known}): upgrade this one, or use another --state."
-            )
-        if version == known:
+        version = require_known(connection, database, schema)
+        if version == len(_scripts(schema)):
             return None
         kept = database.with_name(f"{database.name}.version-{version}")
         _copy(connection, kept)
         _upgrade(connection, schema, version)
     return kept
+
+
+def require_known(connection: sqlite3.Connection, database: Path, schema: Path = SCHEMA) -> int:
+    """
+    The version of a database.
+
+    @raise StoreTooNewError: if it is later than the latest.
+    @raise StoreError: if it is no database of jobcluster.
+    """
+    version, known = _version(connection, database), len(_scripts(schema))
+    if version > known:
+        raise StoreTooNewError(
+            f"{database} was written by a newer jobcluster (it has version {version}, this one "
+            f"knows {known}): upgrade this one, or use another --state."
+        )
+    return version
 
 
 def _scripts(schema: Path) -> list[Path]:

@@ -171,7 +171,12 @@ class Daemon:
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[str], directory: Path, environ: dict[str, str]
+        self,
+        twistd: Path,
+        name: str,
+        arguments: Sequence[str],
+        directory: Path,
+        environ: dict[str, str],
     ) -> None:
         """
         A daemon that is not started yet.
@@ -180,6 +185,7 @@ class Daemon:
         @param directory: where it works; its log is beside what it makes there.
         @param environ: what is added to the environment.
         """
+        self._twistd = str(twistd)
         self.name = name
         self.arguments = list(arguments)
         self.directory = directory
@@ -203,8 +209,8 @@ class Daemon:
             self._log_begins = log.tell()
             self._transport = IReactorProcess(installed).spawnProcess(
                 self._watch,
-                str(_TWISTD),
-                [str(_TWISTD), "-n", *self.arguments],
+                self._twistd,
+                [self._twistd, "-n", *self.arguments],
                 {**inherited, "XDG_STATE_HOME": str(self.directory / "home"), **self.environ},
                 str(self.directory),
                 childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
@@ -310,6 +316,8 @@ class Daemons:
         """
         self.directory = directory
         self.ports = Ports()
+        self.twistd = _TWISTD
+        """What runs them; by default it is from where these tests run."""
         self._made: list[Daemon] = []
 
     def make(
@@ -323,7 +331,7 @@ class Daemons:
         A daemon that is ended with the test, and not started yet.
         """
         where = directory or self.directory
-        daemon = Daemon(name, arguments, where, environ or {})
+        daemon = Daemon(self.twistd, name, arguments, where, environ or {})
         self._made.append(daemon)
         return daemon
 

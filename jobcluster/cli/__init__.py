@@ -1,0 +1,3 @@
+"""
+The programs for administrators, one module each.
+"""

@@ -1,0 +1,407 @@
+"""
+Backups: what is in them, what they are once they are used, and that there is no half of one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.internet.defer import maybeDeferred
+
+from jobcluster.core.records import EndedJob, JobsEnded
+from jobcluster.errors import StoreError, StoreTooNewError
+from jobcluster.store.backup import Backup, back_up
+from jobcluster.store.outputs import OutputFiles
+from jobcluster.store.schema import SCHEMA, create
+from jobcluster.store.sqlite import SqliteStore
+from jobcluster.store.writing import RESTORED
+from tests.store import sqlite_case
+from tests.store.direct import DirectPools
+from tests.store.scenes import ended, opened, outcome, submitted
+
+OFFER = (1, 1)
+
+LONG = bytes(range(256)) * 300
+"""Output that is kept in files."""
+
+
+class BackupCase(sqlite_case.SqliteCase):
+    """
+    A store in use, and the place of a backup.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open a store.
+        """
+        super().setUp()
+        self.place = self.directory.with_name("backup")
+        self.outputs = OutputFiles(self.directory, maybeDeferred)
+
+    def end_with_output(self, job: int, *, written: bool = True) -> None:
+        """
+        End a job whose output is in files.
+        """
+        if written:
+            self.successResultOf(self.outputs.write(job, OFFER, "out", 0, LONG))
+            self.successResultOf(self.outputs.keep(job, OFFER))
+        over = outcome()._replace(out=LONG[:10], out_size=len(LONG))
+        self.commit(JobsEnded((EndedJob(job, over, 1),)))
+
+    def read_output(self, state: Path, job: int) -> bytes:
+        """
+        The output of a job, as the node of a state directory has it.
+        """
+        outputs = OutputFiles(state, maybeDeferred)
+        read: bytes = self.successResultOf(outputs.read(job, "out", 0, 2 * len(LONG)))
+        return read
+
+    def ids_in(self, state: Path) -> list[int]:
+        """
+        All jobs of a state directory.
+        """
+        store = self.make_store(state)
+        self.successResultOf(opened(store))
+        ids = [view.job for view in self.successResultOf(store.views("", 0, 1000))]
+        self.successResultOf(store.close())
+        return ids
+
+    def refused(self, state: Path | None = None, place: Path | None = None) -> str:
+        """
+        Why there is no backup.
+        """
+        error = self.assertRaises(StoreError, back_up, state or self.directory, place or self.place)
+        return str(error)
+
+    def around(self) -> list[str]:
+        """
+        What there is beside the state directory.
+        """
+        return sorted(path.name for path in self.directory.parent.iterdir())
+
+
+class BackupTests(BackupCase):
+    """
+    Backups of a store that is in use.
+    """
+
+    def test_content(self) -> None:
+        """
+        It has what was committed before it, and nothing that came later.
+        """
+        self.commit(submitted(1001, 1002, 1003))
+        self.commit(ended(1001))
+        self.end_with_output(1002)
+        made = back_up(self.directory, self.place)
+        self.commit(submitted(1004))
+        self.assertEqual(Backup("node-a", 1, 2, 2, (), made.size), made)
+        files = [path for path in self.place.rglob("*") if path.is_file()]
+        self.assertEqual(sum(path.stat().st_size for path in files), made.size)
+        self.assertEqual([1001, 1002, 1003], self.ids_in(self.place))
+        self.assertEqual(LONG, self.read_output(self.place, 1002))
+        self.assertEqual([1001, 1002, 1003, 1004], self.ids())
+
+    def test_files(self) -> None:
+        """
+        The files are a database without companions and the output that it speaks of: not what is
+        still being collected, was left behind, or is the keeper's.
+        """
+        self.commit(submitted(1001, 1002))
+        self.end_with_output(1001)
+        self.successResultOf(self.outputs.write(1002, OFFER, "out", 0, LONG))
+        (self.directory / "output" / "999.out").write_bytes(b"of a job that is forgotten")
+        (self.directory / "keeper").mkdir()
+        (self.directory / "keeper" / "spool").write_bytes(b"")
+        back_up(self.directory, self.place)
+        found = {str(path.relative_to(self.place)) for path in self.place.rglob("*")}
+        expected = {"jobs.sqlite", "output", "output/1001.err", "output/1001.out"}
+        self.assertEqual(expected, found)
+
+    def test_private(self) -> None:
+        """
+        Nobody else may read it.
+        """
+        self.commit(submitted(1001))
+        self.end_with_output(1001)
+        back_up(self.directory, self.place)
+        for path in [self.place, *self.place.rglob("*")]:
+            self.assertEqual(0, path.stat().st_mode & 0o077, path)
+
+    def test_restored(self) -> None:
+        """
+        The incarnation of whoever uses it is raised, however it came to its place, and once.
+        """
+        back_up(self.directory, self.place)
+        copy = self.place.with_name("copy")
+        subprocess.check_call(["cp", "-a", self.place, copy])
+        for state in (self.place, copy):
+            store = self.make_store(state)
+            self.assertEqual(1 + RESTORED, self.incarnation_of(store))
+            self.successResultOf(store.close())
+            self.assertEqual(2 + RESTORED, self.incarnation_of(store))
+
+    def test_marked(self) -> None:
+        """
+        It says itself that it is one, and not only by where it is found.
+        """
+        back_up(self.directory, self.place)
+        with closing(sqlite3.connect(self.place / "jobs.sqlite")) as connection:
+            self.assertEqual([("",)], connection.execute("SELECT place FROM meta").fetchall())
+
+    def test_moved_into_place(self) -> None:
+        """
+        The backup that takes the place of the state directory is a restored one too.
+        """
+        back_up(self.directory, self.place)
+        self.successResultOf(self.store.close())
+        shutil.rmtree(self.directory)
+        self.place.rename(self.directory)
+        self.assertEqual(1 + RESTORED, self.incarnation_of(self.make_store()))
+
+    def test_original(self) -> None:
+        """
+        The node that was backed up does not notice.
+        """
+        back_up(self.directory, self.place)
+        self.commit(submitted(1001))
+        self.assertEqual(2, self.incarnation_of(self.store))
+
+    def test_of_a_backup(self) -> None:
+        """
+        There can be a backup of a backup, and of what a node that was killed has left.
+        """
+        self.commit(submitted(1001))
+        killed = self.directory.with_name("killed")
+        shutil.copytree(self.directory, killed)  # with a write-ahead log that nobody moved
+        self.assertTrue((killed / "jobs.sqlite-wal").stat().st_size)
+        back_up(killed, self.place)
+        second = self.place.with_name("second")
+        back_up(self.place, second)
+        self.assertEqual([1001], self.ids_in(second))
+
+    def test_stopped(self) -> None:
+        """
+        A node that was stopped is backed up, and starts as before.
+        """
+        self.commit(submitted(1001))
+        self.successResultOf(self.store.close())
+        back_up(self.directory, self.place)
+        self.assertEqual([1001], self.ids_in(self.place))
+        self.assertEqual(2, self.incarnation_of(self.store))
+
+    def test_expired_output(self) -> None:
+        """
+        Files that are gone, one by one or with their directory, are named.
+        """
+        self.commit(submitted(1001))
+        self.end_with_output(1001, written=False)
+        missing = ("1001.out", "1001.err")
+        made = back_up(self.directory, self.place)
+        self.assertEqual((0, missing), (made.files, made.missing))
+        (self.directory / "output").mkdir()
+        made = back_up(self.directory, self.place.with_name("second"))
+        self.assertEqual((0, missing), (made.files, made.missing))
+
+    def test_no_file_of_others(self) -> None:
+        """
+        What stands in the place of output, and is no file, is not followed.
+        """
+        self.commit(submitted(1001))
+        self.end_with_output(1001)
+        (self.directory / "output" / "1001.out").unlink()
+        (self.directory / "output" / "1001.out").symlink_to("/etc/hostname")
+        made = back_up(self.directory, self.place)
+        self.assertEqual((1, ("1001.out",)), (made.files, made.missing))
+        self.assertFalse(os.path.lexists(self.place / "output" / "1001.out"))
+
+    def test_owner(self) -> None:
+        """
+        What root makes belongs to the user of the node.
+        """
+        if os.geteuid():
+            raise SkipTest("only root can make files of others")
+        self.commit(submitted(1001))
+        self.end_with_output(1001)
+        for path in [self.directory, *self.directory.rglob("*")]:
+            os.chown(path, 1234, 1235)
+        back_up(self.directory, self.place)
+        for path in [self.place, *self.place.rglob("*")]:
+            status = path.stat()
+            self.assertEqual((1234, 1235), (status.st_uid, status.st_gid), path)
+
+
+class RefusedTests(BackupCase):
+    """
+    What cannot be backed up leaves one line, and nothing else.
+    """
+
+    def test_no_state(self) -> None:
+        """
+        There is no such directory, or it is another.
+        """
+        before = self.around()
+        self.place.mkdir()
+        missing = self.directory / "missing"
+        for state in (missing, self.place):
+            self.assertEqual(
+                f"There is no state of a node in {state}: it has no jobs.sqlite.",
+                self.refused(state, self.directory.with_name("new")),
+            )
+        self.place.rmdir()
+        self.assertEqual(before, self.around())
+
+    def test_not_ours(self) -> None:
+        """
+        The database is of another program, or no database.
+        """
+        state = self.directory.with_name("other")
+        state.mkdir()
+        with closing(sqlite3.connect(state / "jobs.sqlite")) as other:
+            other.execute("CREATE TABLE t (x)")
+        before = self.around()
+        wrong = f"{state.absolute() / 'jobs.sqlite'} is not a database of jobcluster."
+        self.assertEqual(wrong, self.refused(state))
+        (state / "jobs.sqlite").write_bytes(b"nothing of the kind" * 100)
+        self.assertEqual(wrong, self.refused(state))
+        self.assertEqual(before, self.around())
+
+    def test_not_begun(self) -> None:
+        """
+        The node that would make it is just starting for the first time.
+        """
+        state = self.directory.with_name("fresh")
+        state.mkdir()
+        create(state / "jobs.sqlite", SCHEMA)
+        self.assertEqual(
+            f"No node has begun with {state} yet: there is nothing in it.", self.refused(state)
+        )
+        self.assertFalse(self.place.exists())
+
+    def test_newer(self) -> None:
+        """
+        The database is of a newer version.
+        """
+        self.successResultOf(self.store.close())
+        with closing(sqlite3.connect(self.database)) as other:
+            other.execute("PRAGMA user_version = 99")
+        self.assertRaises(StoreTooNewError, back_up, self.directory, self.place)
+
+    def test_place_taken(self) -> None:
+        """
+        Nothing is replaced: no directory, be it empty, no file, and no link that leads nowhere.
+        """
+        wrong = f"{self.place} is there already: choose another name."
+        self.place.mkdir()
+        self.assertEqual(wrong, self.refused())
+        self.place.rmdir()
+        self.place.symlink_to("nowhere")
+        self.assertEqual(wrong, self.refused())
+
+    def test_within(self) -> None:
+        """
+        It cannot be within the state directory, whatever that is called.
+        """
+        link = self.directory.with_name("link")
+        link.symlink_to(self.directory.absolute())
+        for place in (self.directory / "backup", link / "deep" / "backup"):
+            self.assertEqual(
+                f"{place} is within {self.directory}: choose a place outside.",
+                self.refused(place=place),
+            )
+
+    def test_no_parent(self) -> None:
+        """
+        The directory that it is to be in is not there.
+        """
+        place = self.place / "deep"
+        self.assertEqual(
+            f"{self.directory} cannot be backed up to {place}: No such file or directory.",
+            self.refused(place=place),
+        )
+
+    def test_damaged(self) -> None:
+        """
+        Of a damaged database there is no backup that would be found damaged when it is needed.
+        """
+        self.commit(submitted(*range(1001, 1400)))
+        self.successResultOf(self.store.close())
+        with self.database.open("r+b") as file:
+            # The pages of a table and its index: the rest is as it was.
+            file.seek(self.database.stat().st_size - 3 * 4096)
+            file.write(b"\xff" * 3 * 4096)
+        self.assertIn("there is no backup of it", self.refused())
+        self.assertFalse(self.place.exists())
+        self.assertNotIn("unfinished", " ".join(self.around()))
+
+
+class FullDiskTests(BackupCase):
+    """
+    The disk of the backup is another one, and small.
+    """
+
+    def setUp(self) -> None:
+        """
+        Mount it, which takes root.
+        """
+        super().setUp()
+        mounted = self.directory.with_name("mounted").absolute()
+        mounted.mkdir()
+        mount = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mounted],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        if mount.returncode:
+            raise SkipTest(f"a small file system cannot be mounted: {mount.stderr.strip()}")
+        self.addCleanup(subprocess.check_call, ["umount", mounted])
+        self.place = mounted / "backup"
+
+    def test_copies(self) -> None:
+        """
+        Where output cannot be linked it is copied, and is as old as it was.
+        """
+        self.commit(submitted(1001))
+        self.end_with_output(1001)
+        original = self.directory / "output" / "1001.out"
+        os.utime(original, (1_000_000, 2_000_000))
+        back_up(self.directory, self.place)
+        copy = self.place / "output" / "1001.out"
+        self.assertEqual(LONG, copy.read_bytes())
+        self.assertEqual(2_000_000, copy.stat().st_mtime)
+        self.assertEqual(0o600, copy.stat().st_mode & 0o777)
+
+    def test_full_of_output(self) -> None:
+        """
+        The files do not fit.
+        """
+        self.commit(submitted(*range(1001, 1041)))
+        for number in range(1001, 1041):
+            self.end_with_output(number)
+        self.assertEqual(
+            f"{self.directory} cannot be backed up to {self.place}: No space left on device.",
+            self.refused(),
+        )
+        self.assertEqual([], [*self.place.parent.iterdir()])
+
+    def test_full_of_jobs(self) -> None:
+        """
+        The database does not fit.
+        """
+        store = SqliteStore(self.directory.with_name("large"), DirectPools())
+        self.addCleanup(store.close)
+        self.successResultOf(opened(store))
+        for first in range(2000, 60_000, 1000):
+            self.successResultOf(store.commit([submitted(*range(first, first + 1000))]))
+        state = self.directory.with_name("large")
+        self.assertEqual(
+            f"{state} cannot be backed up to {self.place}: database or disk is full.",
+            self.refused(state),
+        )
+        self.assertEqual([], [*self.place.parent.iterdir()])
