@@ -276,6 +276,10 @@ class ProcessesTests(SynchronousTestCase):
             process.communicate()
 
         self.addCleanup(end)
+        # Until the other program has replaced this one, it has no arguments that could be seen.
+        arguments_seen = Path(f"/proc/{process.pid}/cmdline")
+        while not arguments_seen.read_bytes():
+            self.assertIsNone(process.poll())
         return process.pid
 
     def test_which(self) -> None:

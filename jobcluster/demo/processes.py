@@ -50,8 +50,12 @@ def is_running(pid: int) -> bool:
     """
     Whether there is a process of that number, other than a zombie.
     """
-    # A zombie has no arguments.
-    return bool(_read(pid, "cmdline"))
+    # (The arguments do not tell: a process that was started just now has none yet.)
+    try:
+        said = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return False
+    return said.rpartition(b") ")[2][:1] not in (b"", b"Z", b"X")
 
 
 async def are_gone(reactor: Any, directory: Path, patience: float) -> bool:  # noqa: ANN401 - none
