@@ -20,7 +20,18 @@ from jobcluster.core.commands import Command, pack_command
 from jobcluster.keeper.facts import environment_of, process, processes
 from jobcluster.keeper.frames import VERSION, Frame, FrameReader, pack_frame
 
-__all__ = ["LIMIT", "Keeper", "Node", "below", "eventually", "kill", "of_node", "runs_now"]
+__all__ = [
+    "LIMIT",
+    "Keeper",
+    "Node",
+    "below",
+    "end_child",
+    "eventually",
+    "held_by",
+    "kill",
+    "of_node",
+    "runs_now",
+]
 
 LIMIT: Final = 10.0
 """Seconds that anything may take."""
@@ -342,3 +353,21 @@ class Node:
         End the connection.
         """
         self.socket.close()
+
+
+def held_by(node: Node) -> list[tuple[object, str, str]]:
+    """
+    Refs of an inventory, with status and detail of their outcomes.
+    """
+    return [
+        (held.head["ref"], held.head["outcome"]["status"], held.head["outcome"]["detail"])
+        for held in node.held
+    ]
+
+
+def end_child(child: subprocess.Popen[bytes]) -> None:
+    """
+    Kill a process that a test has started itself, and wait for it.
+    """
+    child.kill()
+    child.wait()

@@ -9,81 +9,14 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from pathlib import Path
 from unittest import SkipTest
 
-from twisted.internet.defer import maybeDeferred
-
-from jobcluster.core.records import EndedJob, JobsEnded
-from jobcluster.errors import StoreError, StoreTooNewError
+from jobcluster.errors import StoreTooNewError
 from jobcluster.store.backup import Backup, back_up
-from jobcluster.store.outputs import OutputFiles
 from jobcluster.store.schema import SCHEMA, create
-from jobcluster.store.sqlite import SqliteStore
 from jobcluster.store.writing import RESTORED
-from tests.store import sqlite_case
-from tests.store.direct import DirectPools
-from tests.store.scenes import ended, opened, outcome, submitted
-
-OFFER = (1, 1)
-
-LONG = bytes(range(256)) * 300
-"""Output that is kept in files."""
-
-
-class BackupCase(sqlite_case.SqliteCase):
-    """
-    A store in use, and the place of a backup.
-    """
-
-    def setUp(self) -> None:
-        """
-        Open a store.
-        """
-        super().setUp()
-        self.place = self.directory.with_name("backup")
-        self.outputs = OutputFiles(self.directory, maybeDeferred)
-
-    def end_with_output(self, job: int, *, written: bool = True) -> None:
-        """
-        End a job whose output is in files.
-        """
-        if written:
-            self.successResultOf(self.outputs.write(job, OFFER, "out", 0, LONG))
-            self.successResultOf(self.outputs.keep(job, OFFER))
-        over = outcome()._replace(out=LONG[:10], out_size=len(LONG))
-        self.commit(JobsEnded((EndedJob(job, over, 1),)))
-
-    def read_output(self, state: Path, job: int) -> bytes:
-        """
-        The output of a job, as the node of a state directory has it.
-        """
-        outputs = OutputFiles(state, maybeDeferred)
-        read: bytes = self.successResultOf(outputs.read(job, "out", 0, 2 * len(LONG)))
-        return read
-
-    def ids_in(self, state: Path) -> list[int]:
-        """
-        All jobs of a state directory.
-        """
-        store = self.make_store(state)
-        self.successResultOf(opened(store))
-        ids = [view.job for view in self.successResultOf(store.views("", 0, 1000))]
-        self.successResultOf(store.close())
-        return ids
-
-    def refused(self, state: Path | None = None, place: Path | None = None) -> str:
-        """
-        Why there is no backup.
-        """
-        error = self.assertRaises(StoreError, back_up, state or self.directory, place or self.place)
-        return str(error)
-
-    def around(self) -> list[str]:
-        """
-        What there is beside the state directory.
-        """
-        return sorted(path.name for path in self.directory.parent.iterdir())
+from tests.store.backup_case import LONG, OFFER, BackupCase
+from tests.store.scenes import ended, submitted
 
 
 class BackupTests(BackupCase):
@@ -338,70 +271,3 @@ class RefusedTests(BackupCase):
         self.assertIn("there is no backup of it", self.refused())
         self.assertFalse(self.place.exists())
         self.assertNotIn("unfinished", " ".join(self.around()))
-
-
-class FullDiskTests(BackupCase):
-    """
-    The disk of the backup is another one, and small.
-    """
-
-    def setUp(self) -> None:
-        """
-        Mount it, which takes root.
-        """
-        super().setUp()
-        mounted = self.directory.with_name("mounted").absolute()
-        mounted.mkdir()
-        mount = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mounted],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        if mount.returncode:
-            raise SkipTest(f"a small file system cannot be mounted: {mount.stderr.strip()}")
-        self.addCleanup(subprocess.check_call, ["umount", mounted])
-        self.place = mounted / "backup"
-
-    def test_copies(self) -> None:
-        """
-        Where output cannot be linked it is copied, and is as old as it was.
-        """
-        self.commit(submitted(1001))
-        self.end_with_output(1001)
-        original = self.directory / "output" / "1001.out"
-        os.utime(original, (1_000_000, 2_000_000))
-        back_up(self.directory, self.place)
-        copy = self.place / "output" / "1001.out"
-        self.assertEqual(LONG, copy.read_bytes())
-        self.assertEqual(2_000_000, copy.stat().st_mtime)
-        self.assertEqual(0o600, copy.stat().st_mode & 0o777)
-
-    def test_full_of_output(self) -> None:
-        """
-        The files do not fit.
-        """
-        self.commit(submitted(*range(1001, 1041)))
-        for number in range(1001, 1041):
-            self.end_with_output(number)
-        self.assertEqual(
-            f"{self.directory} cannot be backed up to {self.place}: No space left on device.",
-            self.refused(),
-        )
-        self.assertEqual([], [*self.place.parent.iterdir()])
-
-    def test_full_of_jobs(self) -> None:
-        """
-        The database does not fit.
-        """
-        store = SqliteStore(self.directory.with_name("large"), DirectPools())
-        self.addCleanup(store.close)
-        self.successResultOf(opened(store))
-        for first in range(2000, 60_000, 1000):
-            self.successResultOf(store.commit([submitted(*range(first, first + 1000))]))
-        state = self.directory.with_name("large")
-        self.assertEqual(
-            f"{state} cannot be backed up to {self.place}: database or disk is full.",
-            self.refused(state),
-        )
-        self.assertEqual([], [*self.place.parent.iterdir()])
