@@ -19,7 +19,7 @@ from tests.functional.keepers import find_keeper, jobs_of
 from tests.functional.records import Record, read_records
 from tests.functional.sessions import Session
 
-__all__ = ["COUNT", "NAMES", "SLOTS", "CommandScene", "Trace", "lasting_at_n2"]
+__all__ = ["COUNT", "NAMES", "SLOTS", "CommandScene", "Trace", "lasting_at"]
 
 COUNT: Final = 100
 """Commands that run and wait when something is killed."""
@@ -31,7 +31,7 @@ SLOTS: Final = 4
 """Of each node."""
 
 _FIRST: Final = SLOTS * len(NAMES)
-"""Commands that are begun at once, and last long at C{n2}."""
+"""Commands that are begun at once, and last long at one of them."""
 
 _SETTLE_LIMIT: Final = 60.0
 """Seconds in which the next command is to have its outcome once the faults have stopped."""
@@ -39,14 +39,14 @@ _SETTLE_LIMIT: Final = 60.0
 _DONE: Final = f"Result: exit code 0, {NO_OUTPUT}"
 
 
-def lasting_at_n2(how: str = "sleep 1000", count: int = COUNT) -> list[str]:
+def lasting_at(node: str, how: str = "sleep 1000", count: int = COUNT) -> list[str]:
     """
-    Commands of which those at C{n2} last long when something is killed, if not after that: by their
-    attempts, what is begun there later is not among them.
+    Commands of which those at one node last long when something is killed, if not after that: by
+    their attempts, what is begun there later is not among them.
 
     @param how: what lasts long.
     """
-    first = f"case $JOBCLUSTER_ATTEMPT$JOBCLUSTER_NODE in 1n2) {how};; esac; sleep 0.3"
+    first = f"case $JOBCLUSTER_ATTEMPT$JOBCLUSTER_NODE in 1{node}) {how};; esac; sleep 0.3"
     return [first] * _FIRST + ["sleep 0.5"] * (count - _FIRST)
 
 
@@ -126,18 +126,21 @@ class CommandScene:
                 found.append(ticket)
         return found
 
-    async def under_way(self, ended: int = 15, *, lasting: bool = False) -> list[str]:
+    async def under_way(
+        self, ended: int = 15, *, node: str = "n2", lasting: bool = False
+    ) -> list[str]:
         """
-        Wait until so many have ended, and all slots of C{n2} are taken; now something is killed.
+        Wait until so many have ended, and all slots of a node are taken; now something is killed.
 
-        @param lasting: whether its slots are to be taken by what lasts long.
-        @return: the tickets of what runs at C{n2}.
+        @param lasting: whether its slots are to be taken by what lasts long. (Of what does not, all
+            that runs may have ended by itself before it can be killed.)
+        @return: the tickets of what runs at that node.
         """
         seen: list[str] = []
         first = set(list(self.traces)[:_FIRST])
 
         def look() -> bool:
-            seen[:] = self.running("n2")
+            seen[:] = self.running(node)
             over = sum(bool(self.trace(ticket).ended) for ticket in self.traces)
             return over >= ended and len(seen) == SLOTS and (first.issuperset(seen) or not lasting)
 

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 import pytest_twisted
 
-from tests.functional.command_scene import CommandScene, lasting_at_n2
+from tests.functional.command_scene import CommandScene, lasting_at
 from tests.functional.commands import is_there
 from tests.functional.daemons import Daemons, pause, until
 from tests.functional.keepers import jobs_of
@@ -54,7 +54,7 @@ async def test_keeper_frozen_for_good(daemons: Daemons, report: _Report) -> None
     A keeper that is frozen for good is replaced after 11 s; what it ran is ended, and run again.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2(count=_FEW))
+    await scene.begin(lasting_at("n2", count=_FEW))
     lost = await scene.under_way(lasting=True)
     before, keeper, node = jobs_of(*lost), scene.keeper(), scene.cluster.nodes["n2"].pid
     begun = time.monotonic()
@@ -80,7 +80,7 @@ async def test_node_frozen(daemons: Daemons, report: _Report, both: bool) -> Non
     then or not, nothing is lost by that, and what it ran meanwhile in vain is ended.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2("sleep 20", _FEW))
+    await scene.begin(lasting_at("n2", "sleep 20", _FEW))
     running = await scene.under_way(lasting=True)
     keeper, node = scene.keeper(), scene.cluster.nodes["n2"]
     node.freeze()
@@ -107,7 +107,7 @@ async def test_both_frozen_until_lost(daemons: Daemons, report: _Report) -> None
     still is ended when they go on.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2(count=_FEW))
+    await scene.begin(lasting_at("n2", count=_FEW))
     superseded = await scene.under_way(lasting=True)
     before, keeper, node = jobs_of(*superseded), scene.keeper(), scene.cluster.nodes["n2"]
     node.freeze()

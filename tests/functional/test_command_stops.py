@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 import pytest_twisted
 
-from tests.functional.command_scene import COUNT, SLOTS, CommandScene, lasting_at_n2
+from tests.functional.command_scene import SLOTS, CommandScene, lasting_at
 from tests.functional.commands import is_there
 from tests.functional.daemons import Daemons, pause, until
 from tests.functional.keepers import find_keepers, jobs_of
@@ -63,7 +63,7 @@ async def test_stopped_with_what_runs(daemons: Daemons, report: _Report) -> None
     to end and is killed then, and is run elsewhere.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2("trap '' TERM; sleep 1000"))
+    await scene.begin(lasting_at("n2", "trap '' TERM; sleep 1000"))
     lost = await scene.under_way(lasting=True)
     before, keeper, node = jobs_of(*lost), scene.keeper(), scene.cluster.nodes["n2"]
     begun = time.monotonic()
@@ -84,7 +84,7 @@ async def test_stopped_at_once(daemons: Daemons, report: _Report) -> None:
     """
     grace = 6
     scene = CommandScene(daemons, report, f"--rejoin-grace={grace}")
-    await scene.begin(lasting_at_n2())
+    await scene.begin(lasting_at("n2"))
     lost = await scene.under_way(lasting=True)
     # Before, the balancer starts nothing again that another one may have given to somebody.
     await pause(grace)
@@ -107,7 +107,7 @@ async def test_killed_while_stopping(daemons: Daemons, report: _Report, how: str
     once: what was stopped is none that anybody wished to cancel, and is run again.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2(how))
+    await scene.begin(lasting_at("n2", how))
     lost = await scene.under_way(lasting=True)
     before, node = jobs_of(*lost), scene.cluster.nodes["n2"]
     node.terminate()
@@ -126,17 +126,14 @@ async def test_origin_stopped(daemons: Daemons, report: _Report) -> None:
     The origin is stopped, with what runs there, and started again: it runs its own again then.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(["sleep 0.7"] * COUNT)
-    await scene.under_way()
-    own = scene.running("n1")
+    await scene.begin(lasting_at("n1"))
+    lost = await scene.under_way(node="n1", lasting=True)
     node = scene.cluster.nodes["n1"]
     node.terminate()
     await node.ended()
-    assert jobs_of(*own) == []
+    assert jobs_of(*lost) == []
     node.start()
-    records = await scene.settle()
-    causes = {(lost.node, lost.cause) for record in records.values() for lost in record.losses}
-    assert causes == {("n1", "node-stopped")}
+    scene.see_lost(await scene.settle(), lost, "n1", "node-stopped")
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
@@ -147,7 +144,7 @@ async def test_directory_removed(daemons: Daemons, report: _Report, how: str) ->
     and keeper say so and end, with what runs there, and that is run elsewhere.
     """
     scene = CommandScene(daemons, report)
-    await scene.begin(lasting_at_n2())
+    await scene.begin(lasting_at("n2"))
     lost = await scene.under_way(lasting=True)
     before, keeper, node = jobs_of(*lost), scene.keeper(), scene.cluster.nodes["n2"]
     state = scene.cluster.state_of("n2")
