@@ -134,7 +134,7 @@ class Books:
         holding.suspect = row.suspect
         self._attach(holding, node)
         self.policy.update(node)
-        placed = Placed(row.job, *row.offer, node.name, node.store, node.keeper)
+        placed = Placed(row.job, *row.offer, node.name, node.memory, node.keeper)
         self.tell_origin(entry.book, "placed", placed)
         if row.once:
             holding.row = row
@@ -260,11 +260,13 @@ class Books:
             self.tell_origin(entry.book, "lost", row)
         self.settle(entry)
 
-    def missing(self, holding: Holding) -> None:
+    def missing(self, holding: Holding, *, forgotten: bool) -> None:
         """
         A complete inventory does not have this any more.
+
+        @param forgotten: it is that of a restored backup, which cannot deny what came after it.
         """
-        if holding.started and not holding.dropped:
+        if (holding.started or forgotten) and not holding.dropped:
             self.lose(holding, Cause.NOT_HELD)
         else:
             self.deny(holding)
@@ -334,7 +336,7 @@ class Books:
         Whether the node that a job is bound to is gone; C{False}: it denies; C{None}: not yet.
         """
         node = self.nodes.get(question.node)
-        if node is not None and node.store == question.store:
+        if node is not None and node.memory == question.memory:
             if node.connection is not None:
                 return False
             if node.seated:

@@ -287,11 +287,12 @@ class Cluster:
         node = books.nodes.get(part.name)
         if node is None:
             node = books.nodes[part.name] = NodeRecord(part.name)
+        before = node.memory
         node.take(part, connection)
         node.presence.accepted()
         self._away.pop(node.name, None)
         self._peers[connection] = node
-        self._believe(node, joining)
+        self._believe(node, joining, forgotten=node.memory != before)
         book = books.book((part.name, part.store))
         book.connection = connection
         for entry in list(book.entries.values()):
@@ -304,13 +305,13 @@ class Cluster:
         note = {"node": node.name, "slots": node.slots, "holds": len(node.holdings)}
         self._out.append(Note("info", "a node joined", note))
 
-    def _believe(self, node: NodeRecord, joining: Joining) -> None:
+    def _believe(self, node: NodeRecord, joining: Joining, *, forgotten: bool) -> None:
         """Only now is the inventory complete: what is not in it is denied."""
         books = self._books
         held = {row.ref for row in joining.inventory}
         for ref, holding in list(node.holdings.items()):
             if ref not in held:
-                books.missing(holding)
+                books.missing(holding, forgotten=forgotten)
         for row in joining.inventory:
             books.believe(node, row)
         for holding in list(node.holdings.values()):

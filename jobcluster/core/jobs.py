@@ -67,7 +67,7 @@ class Occasion:
     offer: Offer = NO_OFFER
     job: int = 0
     node: str = ""
-    store: str = ""
+    memory: str = ""
     keeper: str = ""
     at: int = 0
     """When the attempt was started, in milliseconds since the epoch."""

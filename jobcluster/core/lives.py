@@ -174,8 +174,8 @@ class Lives:
             job.due = None
 
     def _bind(self, job: OriginJob, occasion: Occasion, out: Out, _: Now) -> None:
-        job.row = job.row._replace(bound=(*occasion.offer, occasion.node, occasion.store))
-        out.bound(BoundJob(job.row.id, *occasion.offer, occasion.node, occasion.store))
+        job.row = job.row._replace(bound=(*occasion.offer, occasion.node, occasion.memory))
+        out.bound(BoundJob(job.row.id, *occasion.offer, occasion.node, occasion.memory))
         self.say("bound", occasion, out)
 
     def _unbind(self, job: OriginJob, _: Occasion, out: Out, __: Now) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from automat import TypeMachineBuilder
 
 from jobcluster.core.ledger import Holding
-from jobcluster.core.values import Ref
+from jobcluster.core.values import RESTORED, Ref
 from jobcluster.core.words import JoinPart
 
 __all__ = ["Effect", "NodeRecord", "Presence", "presence"]
@@ -87,6 +87,15 @@ class NodeRecord:
     def open(self) -> bool:
         """Whether it may be given anything at all."""
         return self.connection is not None and not self.draining and not self.stopping
+
+    @property
+    def memory(self) -> str:
+        """
+        What it remembers of its runs: its store, and how often that was restored from a backup.
+
+        Only who has the memory of when it was given an offer may deny it (rule 6).
+        """
+        return f"{self.store}~{self.identity[0] // RESTORED}"
 
     @property
     def seated(self) -> bool:

@@ -197,7 +197,7 @@ class Origin:
         self.lives.losses.record_open(job, out, now)
         job.present(offer, row.node, row.keeper, 0)
         acts = job.hear(Life.reserved) if job.once else job.hear(Life.placed)
-        self.lives.live(job, acts, Occasion(offer, node=row.node, store=row.store), out, now)
+        self.lives.live(job, acts, Occasion(offer, node=row.node, memory=row.memory), out, now)
 
     def started(self, rows: Iterable[StartedBy], out: Out, now: Now) -> None:
         """

@@ -73,7 +73,8 @@ class BoundJob(NamedTuple):
     incarnation: int
     serial: int
     node: str
-    store: str
+    memory: str
+    """That node's: only with this it may deny the offer."""
 
 
 @attrs.frozen

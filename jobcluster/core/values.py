@@ -13,6 +13,7 @@ import attrs
 
 __all__ = [
     "ADMITTED_NAME",
+    "RESTORED",
     "SLEEP",
     "Adopted",
     "Attempt",
@@ -46,6 +47,11 @@ Owner = tuple[str, str]
 
 Ref = tuple[str, str, int, int]
 """An offer named over the whole cluster: (origin, store, incarnation, serial)."""
+
+RESTORED: Final = 1 << 32
+"""
+What the incarnation of a restored backup is raised by: more than the original has gone on since.
+"""
 
 ADMITTED_NAME: Final = "lower-case letters, digits and '-', at most 63, and not digits only"
 """How a node may be called, in words for the user (part 2 of the design)."""
@@ -99,6 +105,8 @@ class Cause:
     """Its machine was started anew."""
     NOT_HELD: Final = "not-held"
     """Nobody holds it any more, though it had been started."""
+    RESTORED: Final = "restored"
+    """Its origin was restored from a backup, since which it may have been started (rule 6)."""
 
     OF_KEEPERS: Final = frozenset({KEEPER_DIED, REBOOTED})
     """Causes that a keeper tells of an earlier one."""
@@ -212,7 +220,10 @@ class Job(NamedTuple):
     """Milliseconds since the epoch."""
     cancelling: bool = False
     bound: tuple[int, int, str, str] | None = None
-    """(incarnation, serial, node, that node's store) of the one offer that may run."""
+    """
+    (incarnation, serial, node, that node's memory) of the one offer that may run; without a memory
+    nobody may deny it.
+    """
     attempts: tuple[Attempt, ...] = ()
 
 

@@ -156,7 +156,8 @@ class Question(NamedTuple):
     serial: int
     node: str = ""
     """Where it is bound to; empty if it is not bound."""
-    store: str = ""
+    memory: str = ""
+    """Of that node, at the time; empty if nobody may deny it."""
 
     @property
     def offer(self) -> Offer:
@@ -246,7 +247,7 @@ class Placed(NamedTuple):
     incarnation: int
     serial: int
     node: str
-    store: str
+    memory: str
     keeper: str
 
 

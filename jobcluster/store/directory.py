@@ -138,7 +138,8 @@ class StateDirectory:
 
         It is in the inode of the database and the time of the last change to that of the lock,
         which is changed here: neither the copy of a database or of a directory, nor what was
-        restored over another, has both. A false alarm (of C{chown}, say) does no harm.
+        restored over another, has both. A false alarm (of C{chown}, say) costs no
+        more than the jobs that wait here and may run at most once.
         """
         if self._places is None:
             found = self._place()

@@ -30,7 +30,16 @@ from jobcluster.core.records import (
     Recovered,
     Unbound,
 )
-from jobcluster.core.values import Attempt, Job, Outcome, Ref
+from jobcluster.core.values import (
+    RESTORED,
+    Attempt,
+    Cause,
+    Job,
+    OnNodeLoss,
+    Outcome,
+    Ref,
+    Status,
+)
 from jobcluster.core.views import PAYLOAD_SHOWN, JobView
 from jobcluster.errors import StoreFailedError
 
@@ -72,6 +81,21 @@ class Tables:
         other._expired = dict(self._expired)
         other._deadlines = dict(self._deadlines)
         return other
+
+    def restore(self) -> None:
+        """
+        Be those of a restored backup: the incarnation is raised, and of the jobs that may run at
+        most once those that wait are lost, and those that are bound denied by nobody. See
+        L{jobcluster.store.writing.count_up}.
+        """
+        self._incarnation += RESTORED - 1  # and by one when it is opened
+        for job in list(self._open.values()):
+            if job.bound is not None:
+                bound = (*job.bound[:3], "")
+                self._mark((job.id,), partial(Job._replace, bound=bound))
+            elif job.on_node_loss == OnNodeLoss.FAIL and not job.cancelling:
+                outcome = Outcome(Status.LOST, None, Cause.RESTORED)
+                self._end((EndedJob(job.id, outcome, len(job.attempts)),))
 
     # -- who the node is ---------------------------------------------------------------------------
 
@@ -172,7 +196,7 @@ class Tables:
 
     def _bind(self, offers: Iterable[BoundJob]) -> None:
         for offer in offers:
-            bound = (offer.incarnation, offer.serial, offer.node, offer.store)
+            bound = (offer.incarnation, offer.serial, offer.node, offer.memory)
             self._mark((offer.job,), partial(Job._replace, bound=bound))
 
     def _mark(self, jobs: Iterable[int], change: Callable[[Job], Job]) -> None:

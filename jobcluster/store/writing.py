@@ -9,16 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from jobcluster.core.values import Job
+from jobcluster.core.values import RESTORED, Cause, Job, OnNodeLoss, Status
 from jobcluster.store.many import execute_many
 from jobcluster.store.merged import Merged
 
-__all__ = ["RESTORED", "count_up", "disown", "expire", "write"]
-
-RESTORED = 1 << 32
-"""
-What the incarnation of a restored backup is raised by: more than the original has gone on since.
-"""
+__all__ = ["count_up", "disown", "expire", "write"]
 
 _SUBMIT = """
 INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted)
@@ -69,6 +64,21 @@ FROM ({rows}) AS given CROSS JOIN open ON id = column1
 
 _CLOSE = """
 DELETE FROM open WHERE id IN ({rows})
+"""
+
+_LOSE = """
+INSERT INTO ended (
+    id, kind, priority, requires, on_node_loss, submitted,
+    attempts, status, code, detail, started, ended, node, value,
+    out, err, out_size, err_size, payload
+)
+SELECT
+    id, kind, priority, requires, on_node_loss, submitted,
+    (SELECT COUNT(*) FROM attempt WHERE job = id), ?, NULL, ?, 0,
+    CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), '', X'',
+    X'', X'', 0, 0, payload
+FROM open
+WHERE on_node_loss = ? AND NOT held
 """
 
 _SET_DEADLINE = """
@@ -157,9 +167,24 @@ def count_up(
     cursor.execute("SELECT name, store, incarnation, place FROM meta")
     name, store, incarnation, place = cursor.fetchone()
     restored = place not in places
+    if restored:
+        _forget_once(cursor)
     incarnation += RESTORED if restored else 1
     cursor.execute("UPDATE meta SET incarnation = ?, place = ?", (incarnation, next_time))
     return name, store, incarnation, restored
+
+
+def _forget_once(cursor: sqlite3.Cursor) -> None:
+    """
+    See that no job that may run at most once is started by a restored backup: nobody knows whether
+    it was started since.
+
+    One that is bound is kept if its node still has it, and lost if not. One that waits, unless it
+    was to be cancelled, is lost at once.
+    """
+    cursor.execute("UPDATE open SET bound_store = '' WHERE bound_serial IS NOT NULL")
+    cursor.execute(_LOSE, (Status.LOST, Cause.RESTORED, OnNodeLoss.FAIL))
+    cursor.execute("DELETE FROM open WHERE on_node_loss = ? AND NOT held", (OnNodeLoss.FAIL,))
 
 
 def disown(cursor: sqlite3.Cursor) -> None:

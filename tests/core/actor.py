@@ -186,6 +186,14 @@ class Actor:
         if wire is not None:
             self._scenery.hang_up(wire)
 
+    def restore(self, tables: Tables) -> None:
+        """
+        SIGKILL, and its state directory is replaced by a backup.
+        """
+        self.kill()
+        self.tables = tables.copy()
+        self.tables.restore()
+
     def feed(self, event: NodeEvent) -> None:
         """
         Let its core react.

@@ -88,7 +88,7 @@ class BlindToSome(Cluster):
             held = {row.ref for row in joining.inventory}
             for ref, holding in list(node.holdings.items()):
                 if ref not in held:
-                    self._books.missing(holding)
+                    self._books.missing(holding, forgotten=False)
 
 
 class SeesTheLastPart(Cluster):

@@ -43,6 +43,7 @@ from tests.core.rig.shapes import Kit
 __all__ = [
     "ADOPTION",
     "ANSWERS",
+    "BACKUPS",
     "CANCELLING_IS_A_STATE",
     "DEAD_KEEPERS",
     "DENIED_IS_DEAD",
@@ -105,6 +106,22 @@ class _AnswersNothing(_BentCluster):
 class _HearsNoQuestions(Cluster):
     def _join(self, event: JoinReceived) -> None:
         super()._join(attrs.evolve(event, part=attrs.evolve(event.part, questions=())))
+
+
+class _Trusting(Books):
+    def missing(self, holding: Holding, *, forgotten: bool) -> None:
+        del forgotten
+        super().missing(holding, forgotten=False)
+
+    def _is_gone(self, question: Question) -> bool | None:
+        node = self.nodes.get(question.node)
+        if node is not None and node.store == question.memory.partition("~")[0]:
+            question = question._replace(memory=node.memory)
+        return super()._is_gone(question)
+
+
+class _BelievesBackups(_BentCluster):
+    books_made = _Trusting
 
 
 class _LongMemory(Books):
@@ -314,6 +331,8 @@ CANCELLING_IS_A_STATE: Final = Parts(node=_WishesAreNoState)
 """Scene 9: a wish is written down, and that is all."""
 ANSWERS: Final = Parts(cluster=_AnswersNothing)
 """Scene 10: what is withdrawn is not placed, and nobody says so."""
+BACKUPS: Final = Parts(cluster=_BelievesBackups)
+"""A node that was restored from a backup may deny what it was given since."""
 JOBS_COUNT_AS_PUT: Final = Parts(node=_ForgetsWhatWasPut)
 """Scene 11: what was put before a balancer is known in memory only."""
 SHORT_INTENTS: Final = Parts(node=_WritesNoShortIntent)

@@ -18,7 +18,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.utils import getProcessOutputAndValue
 
-from jobcluster.store.writing import RESTORED
+from jobcluster.core.values import RESTORED
 from tests.functional.cluster import Cluster
 from tests.functional.daemons import Daemons, until, within
 from tests.functional.sessions import Session

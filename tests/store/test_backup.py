@@ -11,10 +11,10 @@ import subprocess
 from contextlib import closing
 from unittest import SkipTest
 
+from jobcluster.core.values import RESTORED
 from jobcluster.errors import StoreTooNewError
 from jobcluster.store.backup import Backup, back_up
 from jobcluster.store.schema import SCHEMA, create
-from jobcluster.store.writing import RESTORED
 from tests.store.backup_case import LONG, OFFER, BackupCase
 from tests.store.scenes import ended, submitted
 

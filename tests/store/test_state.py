@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
+from jobcluster.core.records import Cancelling, JobsSubmitted, Lane
+from jobcluster.core.values import RESTORED, Cause, OnNodeLoss, Outcome, Status
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
-from jobcluster.store.writing import RESTORED, disown
+from jobcluster.store.writing import disown
 from tests.store import sqlite_case
-from tests.store.scenes import opened, submitted
+from tests.store.scenes import bound, job, opened, submitted
 
 
 class DirectoryTests(sqlite_case.SqliteCase):
@@ -139,6 +142,29 @@ class RestoredTests(sqlite_case.SqliteCase):
         """
         shutil.copyfile(self.backup / "jobs.sqlite", self.database)
         self.assertEqual(1 + RESTORED, self.incarnation_of(self.store))
+
+    def test_jobs_that_run_once(self) -> None:
+        """
+        What may run at most once is not run by a restored backup: nobody knows whether it was
+        since. What waited is lost, and what was bound can be denied by nobody.
+        """
+        once = [job(number)._replace(on_node_loss=OnNodeLoss.FAIL) for number in (1001, 1002, 1003)]
+        self.successResultOf(opened(self.store))
+        self.commit(JobsSubmitted((*once, job(1004))))
+        self.commit(bound(1002), Cancelling((1003,)))
+        self.successResultOf(self.store.close())
+        restored = self.make_store(self.directory.with_name("copied"))
+        shutil.copytree(self.directory, self.directory.with_name("copied"))
+        recovered = self.successResultOf(opened(restored))[1]
+        asked = [(question.id, question.bound) for question in recovered.questions]
+        self.assertEqual([(1002, (1, 1, "node-b", "")), (1003, None)], asked)
+        [view] = self.successResultOf(restored.views("lost", 0, 1000))
+        lost = view.outcome or self.fail()
+        ended = lost.ended
+        self.assertEqual(1001, view.job)
+        self.assertEqual(Outcome(Status.LOST, None, Cause.RESTORED, ended=ended), lost)
+        self.assertLess(abs(time.time() - ended / 1000), 60)
+        self.assertEqual((Lane("", 1),), recovered.lanes)
 
     def test_said_to_be(self) -> None:
         """

@@ -27,7 +27,8 @@ CREATE TABLE open (
     on_node_loss      TEXT NOT NULL,
     submitted         INTEGER NOT NULL,
     cancelling        INTEGER NOT NULL DEFAULT 0,
-    -- The one offer that may run, where there is only one: all four, or none.
+    -- The one offer that may run, where there is only one: all four, or none; an empty bound_store is
+    -- that of nobody, so that nobody can deny the offer.
     bound_incarnation INTEGER,
     bound_serial      INTEGER,
     bound_node        TEXT,
