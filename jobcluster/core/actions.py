@@ -14,6 +14,7 @@ import attrs
 
 from jobcluster.core.records import Change
 from jobcluster.core.values import Offer, Outcome, Ref, Terms
+from jobcluster.core.views import JobView
 from jobcluster.core.words import Dispatch, JoinPart, Report
 
 __all__ = [
@@ -88,7 +89,7 @@ class Answer:
 class Outcomes:
     """Tell those who wait for them that these jobs of this node have ended."""
 
-    outcomes: tuple[tuple[int, Outcome], ...]
+    jobs: tuple[JobView, ...]
 
 
 @attrs.frozen

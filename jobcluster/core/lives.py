@@ -14,6 +14,7 @@ from jobcluster.core.out import Out
 from jobcluster.core.reads import Reads
 from jobcluster.core.records import BoundJob, EndedJob, Identity
 from jobcluster.core.values import Job, Now, Outcome, Status
+from jobcluster.core.views import ended_view
 from jobcluster.core.window import Window
 from jobcluster.core.words import Kept, Offered, Question, Told
 
@@ -222,9 +223,7 @@ class Lives:
 
     def _end(self, job: OriginJob, occasion: Occasion, out: Out, now: Now) -> None:
         self.losses.ended(job, occasion.outcome, out)
-        row = EndedJob(job.row.id, occasion.outcome, self.losses.number(job))
-        out.ended(row)
-        out.after(Outcomes(((job.row.id, occasion.outcome),)))
+        self._over(job, occasion.outcome, self.losses.number(job), out)
         del now
 
     def _end_as(self, status: str) -> Callable[[OriginJob, Occasion, Out, Now], None]:
@@ -233,8 +232,11 @@ class Lives:
             ended = int(now.wall * 1000)
             node = occasion.node if status == Status.LOST else ""
             occasion.outcome = Outcome(status, None, detail, occasion.at, ended, node)
-            row = EndedJob(job.row.id, occasion.outcome, self.losses.count(job))
-            out.ended(row)
-            out.after(Outcomes(((job.row.id, occasion.outcome),)))
+            self._over(job, occasion.outcome, self.losses.count(job), out)
 
         return act
+
+    @staticmethod
+    def _over(job: OriginJob, outcome: Outcome, attempts: int, out: Out) -> None:
+        out.ended(EndedJob(job.row.id, outcome, attempts))
+        out.after(Outcomes((ended_view(job.row, outcome, attempts),)))

@@ -174,9 +174,10 @@ class Node:
         """
         return self._origin.lives.whereabouts(job)
 
-    @property
     def load(self) -> Load:
-        """This node's own figures."""
+        """
+        This node's own figures.
+        """
         executor = self._executor
         return Load(
             executor.busy,
@@ -300,7 +301,7 @@ class Node:
             self._part(out, now)
         self._link.machine.connected(event.connection)
         offers, questions = self._origin.joining()
-        identity, settings, load = self._identity, self._settings, self.load
+        identity, settings, load = self._identity, self._settings, self.load()
         head = join_head(identity, settings, self._link.serial, self._keeper, load)
         parts = split_join(head, self._executor.inventory(), offers, questions)
         out.after(SendJoin(event.connection, parts))

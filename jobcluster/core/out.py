@@ -8,6 +8,7 @@ only with them (C{late}).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 
 from jobcluster.core.actions import DropRuns, NodeAction, Persist, Run, SendReport, StartRuns
@@ -208,11 +209,12 @@ class Out:
         """
         self._forgotten.append(ref)
 
-    def actions(self, connection: int | None, load: Load) -> list[NodeAction]:
+    def actions(self, connection: int | None, load: Callable[[], Load]) -> list[NodeAction]:
         """
         Everything in order.
 
         @param connection: where to say things; C{None} while this node is not joined.
+        @param load: what is said of the node beside them.
         """
         actions = self._before
         if self.runs:
@@ -221,13 +223,13 @@ class Out:
             self.early.merge(self.late)
             self.late.clear()
         if self.early and connection is not None:
-            actions.append(SendReport(connection, self.early.report(load)))
+            actions.append(SendReport(connection, self.early.report(load())))
         if self.persists:
             actions.append(Persist(self._all_changes()))
         if self.runs_late:
             actions.append(StartRuns(tuple(self.runs_late)))
         if self.late and connection is not None:
-            actions.append(SendReport(connection, self.late.report(load)))
+            actions.append(SendReport(connection, self.late.report(load())))
         actions.extend(self._after)
         if self._forgotten:
             actions.append(DropRuns(tuple(self._forgotten)))

@@ -8,9 +8,18 @@ from typing import Final
 
 import attrs
 
-from jobcluster.core.values import Outcome
+from jobcluster.core.values import Job, Outcome
 
-__all__ = ["PAYLOAD_SHOWN", "Ask", "BalanceView", "ClusterView", "JobView", "NodeView", "Reply"]
+__all__ = [
+    "PAYLOAD_SHOWN",
+    "Ask",
+    "BalanceView",
+    "ClusterView",
+    "JobView",
+    "NodeView",
+    "Reply",
+    "ended_view",
+]
 
 PAYLOAD_SHOWN: Final = 64 * 1024
 """Bytes of payload that a view has."""
@@ -32,6 +41,14 @@ class JobView:
     node: str = ""
     """Where it runs or ran."""
     outcome: Outcome | None = None
+
+
+def ended_view(job: Job, outcome: Outcome, attempts: int) -> JobView:
+    """
+    A job that has its outcome, as its origin's store shows it.
+    """
+    shown = job.payload[:PAYLOAD_SHOWN]
+    return JobView(job.id, job.kind, shown, "ended", job.submitted, attempts, outcome.node, outcome)
 
 
 @attrs.frozen

@@ -47,6 +47,12 @@ _GRACE: Final = 3.0
 _REFUSED_PAUSE: Final = 1.0
 """Seconds after which a node that was refused tries again at the earliest."""
 
+_RENEW_EVERY: Final = 0.05
+"""
+Seconds between two answers of which the core hears: a lease counts seconds, and where many small
+boxes are answered each of them would cost as much as a job.
+"""
+
 
 class _PeerFactory(Factory):
     """Makes the protocol of each connection."""
@@ -109,6 +115,8 @@ class BalancerLink:
         self._started = False
         self._tries = 0
         """Attempts to connect since the last join."""
+        self._renewed = float("-inf")
+        """When the report was sent whose answer the core has heard of last (boot-time clock)."""
         self.left: Deferred[None] | None = None
         """Once the node has said that it leaves: fires when the balancer has heard that."""
 
@@ -243,6 +251,7 @@ class BalancerLink:
         """
         self._last += 1
         self._peer = peer
+        self._renewed = float("-inf")
         self._handle(BalancerConnected(self._last))
 
     def disconnected(self, peer: NodePeer, reason: str, /) -> None:
@@ -271,5 +280,6 @@ class BalancerLink:
         """
         See L{jobcluster.wire.node_peer.NodeShell.report_answered}.
         """
-        if peer is self._peer:
+        if peer is self._peer and sent >= self._renewed + _RENEW_EVERY:
+            self._renewed = sent
             self._handle(ReportAnswered(self._last, sent))

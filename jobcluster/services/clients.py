@@ -218,10 +218,15 @@ class ClusterClient:
             view, state=live.state, node=live.node or view.node, attempts=live.attempts
         )
 
+    def _is_live(self, job: int) -> bool:
+        """Whether the core has it in memory, without an outcome."""
+        core = self._node.core
+        return core is not None and core.whereabouts(job) is not None
+
     async def _own(self, job: int) -> JobView:
         if self._node.core is None:
             raise self._node.trouble()
-        view = await self._node.store.view(job)
+        view = self._node.recent.get(job) or await self._node.store.view(job)
         if view is None:
             raise UnknownTicketError
         if view.state == "expired":
@@ -233,15 +238,16 @@ class ClusterClient:
         A job once it has ended, or as it is when the patience is over.
         """
         # First listen, then look: an outcome between the two must not be missed.
-        ended = self._node.outcome_of(job)
+        ended = self._node.end_of(job)
         timer = None
         try:
-            view = await self._own(job)
-            if view.outcome is not None:
-                return view
+            if not self._is_live(job):
+                view = await self._own(job)
+                if view.outcome is not None:
+                    return view
             if patience is not None:
                 timer = self._clock.callLater(patience, ended.cancel)
-            await ended
+            return await ended
         except CancelledError:
             if timer is None or timer.active():
                 # It was the client who did not want to wait any more.

@@ -16,6 +16,9 @@ __all__ = ["Clocks", "boot_id", "machine_clocks"]
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
+# Where there is no clock that counts suspension, the monotonic one stands in.
+_BOOT_TIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 Clocks = Callable[[], Now]
 """Reads the three clocks at once."""
 
@@ -23,11 +26,8 @@ Clocks = Callable[[], Now]
 def machine_clocks() -> Now:
     """
     Read this machine's clocks.
-
-    Where there is no clock that counts suspension, the monotonic one stands in.
     """
-    boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return Now(time.monotonic(), time.clock_gettime(boot), time.time())
+    return Now(time.monotonic(), time.clock_gettime(_BOOT_TIME), time.time())
 
 
 def boot_id() -> str:

@@ -45,6 +45,7 @@ from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.services.perform import Performer
+from jobcluster.services.recent import Recent
 from jobcluster.services.requests import Requests, Waiters
 from jobcluster.services.setup import Setup
 from jobcluster.services.transfers import Transfers
@@ -63,6 +64,7 @@ class Parts:
     setup: Setup
     requests: Requests = attrs.field(factory=Requests)
     waiters: Waiters = attrs.field(factory=Waiters)
+    recent: Recent = attrs.field(factory=Recent)
 
 
 class Owner(Protocol):
@@ -193,10 +195,13 @@ class Life:
 
     def _outcomes(self, action: Outcomes) -> None:
         if self._parts.setup.verbose:
-            for job, outcome in action.outcomes:
-                ticket = self._ticket(job)
-                self._log.info("{ticket} ended: {status}", ticket=ticket, status=outcome.status)
-        self._parts.waiters.tell(action)
+            for view in action.jobs:
+                status = "" if view.outcome is None else view.outcome.status
+                ticket = self._ticket(view.job)
+                self._log.info("{ticket} ended: {status}", ticket=ticket, status=status)
+        for view in action.jobs:
+            self._parts.recent.add(view)
+            self._parts.waiters.tell(view)
 
     # -- the store ---------------------------------------------------------------------------------
 

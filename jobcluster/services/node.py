@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from jobcluster.core.events import CancelRequested, JobsRequested, NodeEvent, StopRequested
 from jobcluster.core.node import Node
 from jobcluster.core.records import Change, Identity
-from jobcluster.core.values import Outcome, Ref, Spec
+from jobcluster.core.values import Ref, Spec
+from jobcluster.core.views import JobView
 from jobcluster.errors import (
     JobclusterError,
     KeeperError,
@@ -33,6 +34,7 @@ from jobcluster.errors import (
 from jobcluster.interfaces import IOutputs, IRunner, IStore
 from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.life import Life, Parts
+from jobcluster.services.recent import Recent
 from jobcluster.services.setup import Setup
 from jobcluster.services.upkeep import Upkeep
 
@@ -78,6 +80,7 @@ class NodeService(Service):
             parts.clocks,
             parts.store,
             parts.outputs,
+            parts.recent,
             parts.setup.retention,
             self._commit_if_idle,
         )
@@ -305,9 +308,14 @@ class NodeService(Service):
         wanted = tuple(jobs)
         return self._parts.requests.ask(lambda number: self.handle(CancelRequested(number, wanted)))
 
-    def outcome_of(self, job: int) -> Deferred[Outcome]:
+    @property
+    def recent(self) -> Recent:
+        """Those of its jobs that have just ended."""
+        return self._parts.recent
+
+    def end_of(self, job: int) -> Deferred[JobView]:
         """
-        Fires with the outcome of a job of this node that has none yet; may be cancelled.
+        Fires with a job of this node that has no outcome yet, when it has one; may be cancelled.
         """
         return self._parts.waiters.add(job)
 

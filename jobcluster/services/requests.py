@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from jobcluster.core.actions import Answer, Outcomes
-from jobcluster.core.values import Outcome
+from jobcluster.core.actions import Answer
+from jobcluster.core.views import JobView
 from jobcluster.interfaces import IStore
 
 __all__ = ["Requests", "Waiters"]
@@ -66,31 +66,30 @@ class Waiters:
         """
         Nobody waits.
         """
-        self._waiting: dict[int, list[Deferred[Outcome]]] = {}
+        self._waiting: dict[int, list[Deferred[JobView]]] = {}
 
-    def add(self, job: int) -> Deferred[Outcome]:
+    def add(self, job: int) -> Deferred[JobView]:
         """
-        Fires with the outcome of a job when it ends; may be cancelled.
+        Fires with a job when it has ended; may be cancelled.
         """
 
-        def forget(waiter: Deferred[Outcome]) -> None:
+        def forget(waiter: Deferred[JobView]) -> None:
             waiters = self._waiting.get(job, [])
             if waiter in waiters:
                 waiters.remove(waiter)
             if not waiters:
                 self._waiting.pop(job, None)
 
-        waiter: Deferred[Outcome] = Deferred(forget)
+        waiter: Deferred[JobView] = Deferred(forget)
         self._waiting.setdefault(job, []).append(waiter)
         return waiter
 
-    def tell(self, action: Outcomes) -> None:
+    def tell(self, view: JobView) -> None:
         """
-        Jobs have ended.
+        A job has ended.
         """
-        for job, outcome in action.outcomes:
-            for waiter in self._waiting.pop(job, ()):
-                waiter.callback(outcome)
+        for waiter in self._waiting.pop(view.job, ()):
+            waiter.callback(view)
 
     async def look(self, store: IStore) -> None:
         """
@@ -101,4 +100,4 @@ class Waiters:
         for job in tuple(self._waiting):
             view = await store.view(job)
             if view is not None and view.outcome is not None:
-                self.tell(Outcomes(((job, view.outcome),)))
+                self.tell(view)

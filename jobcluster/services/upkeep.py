@@ -16,6 +16,7 @@ from jobcluster.core.records import Change
 from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IOutputs, IStore
 from jobcluster.services.clocks import Clocks
+from jobcluster.services.recent import Recent
 
 __all__ = ["Upkeep"]
 
@@ -41,6 +42,7 @@ class Upkeep:
         clocks: Clocks,
         store: IStore,
         outputs: IOutputs,
+        recent: Recent,
         retention: float,
         look: Callable[[Sequence[Change]], None],
     ) -> None:
@@ -53,6 +55,7 @@ class Upkeep:
         self._clocks = clocks
         self._store = store
         self._outputs = outputs
+        self._recent = recent
         self._retention = retention
         self._look = look
         self._log = Logger(namespace="jobcluster.node")
@@ -88,5 +91,6 @@ class Upkeep:
             while await self._store.expire(before, _EXPIRE_AT_ONCE) >= _EXPIRE_AT_ONCE:
                 pass
             await self._outputs.forget(before)
+            self._recent.clear()
         except JobclusterError as reason:
             self._log.warn("outcomes could not be expired: {reason}", reason=reason)

@@ -40,7 +40,7 @@ from jobcluster.core.values import (
     Ref,
     Status,
 )
-from jobcluster.core.views import PAYLOAD_SHOWN, JobView
+from jobcluster.core.views import PAYLOAD_SHOWN, JobView, ended_view
 from jobcluster.errors import StoreFailedError
 
 __all__ = ["Tables"]
@@ -317,16 +317,7 @@ class _Ended(NamedTuple):
         """
         It as a client sees it.
         """
-        return JobView(
-            self.job.id,
-            self.job.kind,
-            self.job.payload[:PAYLOAD_SHOWN],
-            "ended",
-            self.job.submitted,
-            self.attempts,
-            self.outcome.node,
-            self.outcome,
-        )
+        return ended_view(self.job, self.outcome, self.attempts)
 
 
 class _Expired(NamedTuple):

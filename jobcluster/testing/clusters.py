@@ -341,7 +341,7 @@ class MemoryCluster:
         For each node whose process runs, how many jobs run there.
         """
         cores = {name: node.service.core for name, node in self.nodes.items() if node.process.alive}
-        return {name: core.load.running for name, core in cores.items() if core is not None}
+        return {name: core.load().running for name, core in cores.items() if core is not None}
 
     def answer_call(self) -> tuple[Process, IProtocol] | None:
         """

@@ -25,6 +25,7 @@ from jobcluster.core.out import Out
 from jobcluster.core.records import EndedJob, Identity, Recovered
 from jobcluster.core.turns import Turns
 from jobcluster.core.values import Adopted, Held, Now, Offer, RunState
+from jobcluster.core.views import JobView
 from jobcluster.core.words import Ended, JoinPart, Offered
 from jobcluster.testing import FakeKeeper, FakeRunner
 from jobcluster.testing.connections import KeeperConnection
@@ -182,7 +183,8 @@ class _AnyOutcome(Endings):
             super()._record(row, out, now)
             return
         out.ended(EndedJob(row.job, row.outcome, 1))
-        out.after(Outcomes(((row.job, row.outcome),)))
+        view = JobView(row.job, "", b"", "ended", 0, outcome=row.outcome)
+        out.after(Outcomes((view,)))
         told = Occasion((row.incarnation, row.serial), job=row.job)
         self._lives.say("acknowledge", told, out)
 

@@ -220,6 +220,7 @@ class ViewTests(ServiceCase):
         wall = cluster.wait(ticket, at="a")
         ended = outcome_of(wall).ended
         cluster.nodes["a"].tables.expire(ended + 1, 0, 10)
+        cluster.nodes["a"].service.recent.clear()
         for node in ("a", "b"):
             with self.assertRaises(ExpiredTicketError):
                 cluster.result(cluster.client(node).view(ticket))

@@ -148,9 +148,13 @@ class WaitTests(ServiceCase):
         """
         node = self.started()
         [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        node.disk.hold = True
+        node.service.cancel([job])
+        # It is not in memory any more, and not on the disk yet.
         node.store.viewing = reading = Deferred[None]()
         waiting = node.client.wait(format_ticket("a", job))
-        self.successResultOf(node.service.cancel([job]))
+        node.disk.write()
+        node.disk.hold = False
         self.assertNoResult(waiting)
         reading.callback(None)
         self.assertEqual(Status.CANCELLED, outcome_of(self.successResultOf(waiting)).status)

@@ -60,7 +60,7 @@ class WaitingTests(ServiceCase):
         """
         node = self.started()
         [job] = self.successResultOf(node.service.submit([sleep(5)]))
-        waiting = node.service.outcome_of(job)
+        waiting = node.service.end_of(job)
         viewing: Deferred[None] = Deferred()
         node.store.viewing = viewing
         self._fail(node)
@@ -79,7 +79,7 @@ class WaitingTests(ServiceCase):
         """
         node = self.started()
         [job] = self.successResultOf(node.service.submit([sleep(5)]))
-        waiting = node.service.outcome_of(job)
+        waiting = node.service.end_of(job)
         viewing: Deferred[None] = Deferred()
         node.store.viewing = viewing
         self._fail(node)

@@ -7,10 +7,10 @@ from __future__ import annotations
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from jobcluster.core.actions import Outcomes
-from jobcluster.core.values import Outcome, Status, format_ticket
+from jobcluster.core.values import SLEEP, Outcome, Status, format_ticket
 from jobcluster.core.views import JobView
 from jobcluster.errors import StoreFailedError, StoreFullError
+from jobcluster.services.recent import Recent
 from jobcluster.services.requests import Waiters
 from jobcluster.store.memory import MemoryStore
 from tests.services.cases import ServiceCase
@@ -18,6 +18,21 @@ from tests.services.rig import EPOCH, sleep
 
 DAY = 86_400_000
 """Milliseconds."""
+
+
+def ended(job: int, out: bytes = b"") -> JobView:
+    """
+    A job that has ended.
+    """
+    outcome = Outcome(Status.SUCCEEDED, out=out)
+    return JobView(job, SLEEP, b"5", "ended", 0, outcome=outcome)
+
+
+def status_of(view: JobView) -> str:
+    """
+    How a job has ended.
+    """
+    return "" if view.outcome is None else view.outcome.status
 
 
 class LookedAt(MemoryStore):
@@ -190,15 +205,15 @@ class OutcomeTests(ServiceCase):
         """
         node = self.started()
         first, second = self.successResultOf(node.service.submit([sleep(5), sleep(5)]))
-        waiting = [node.service.outcome_of(first) for _ in range(2)]
-        other = node.service.outcome_of(second)
+        waiting = [node.service.end_of(first) for _ in range(2)]
+        other = node.service.end_of(second)
         node.disk.hold = True
         node.service.cancel([first])
         for waiter in waiting:
             self.assertNoResult(waiter)
         node.disk.write()
         for waiter in waiting:
-            self.assertEqual(Status.CANCELLED, self.successResultOf(waiter).status)
+            self.assertEqual(Status.CANCELLED, status_of(self.successResultOf(waiter)))
         self.assertNoResult(other)
         node.disk.hold = False
 
@@ -208,11 +223,11 @@ class OutcomeTests(ServiceCase):
         """
         node = self.started()
         [job] = self.successResultOf(node.service.submit([sleep(5)]))
-        one, other = node.service.outcome_of(job), node.service.outcome_of(job)
+        one, other = node.service.end_of(job), node.service.end_of(job)
         one.cancel()
         self.failureResultOf(one, CancelledError)
         self.successResultOf(node.service.cancel([job]))
-        self.assertEqual(Status.CANCELLED, self.successResultOf(other).status)
+        self.assertEqual(Status.CANCELLED, status_of(self.successResultOf(other)))
 
     def test_leaves_nothing(self) -> None:
         """
@@ -227,11 +242,63 @@ class OutcomeTests(ServiceCase):
         store = LookedAt()
         self.successResultOf(Deferred.fromCoroutine(waiters.look(store)))
         self.assertEqual([1], store.jobs)
-        outcome = Outcome(Status.SUCCEEDED)
-        waiters.tell(Outcomes(((2, outcome), (1, outcome))))
-        self.assertEqual(outcome, self.successResultOf(stays))
+        for job in (2, 1):
+            waiters.tell(ended(job))
+        self.assertEqual(ended(1), self.successResultOf(stays))
         self.successResultOf(Deferred.fromCoroutine(waiters.look(store)))
         self.assertEqual([1], store.jobs)
+
+
+class RecentTests(ServiceCase):
+    """
+    Jobs that ended a short while ago.
+    """
+
+    def test_not_read(self) -> None:
+        """
+        They are known as the store has them.
+        """
+        node = self.started()
+        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        self.assertIsNone(node.service.recent.get(job))
+        self.successResultOf(node.service.cancel([job]))
+        self.assertEqual(
+            self.successResultOf(node.store.view(job)), node.service.recent.get(job) or self.fail()
+        )
+
+    def test_not_before_the_disk(self) -> None:
+        """
+        What is not committed has not ended.
+        """
+        node = self.started()
+        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        node.disk.hold = True
+        node.service.cancel([job])
+        self.assertIsNone(node.service.recent.get(job))
+        node.disk.write()
+        self.assertIsNotNone(node.service.recent.get(job))
+        node.disk.hold = False
+
+    def test_expire(self) -> None:
+        """
+        They are forgotten when outcomes expire, for theirs may have.
+        """
+        node = self.started()
+        node.service.recent.add(ended(1))
+        node.clock.advance(600)
+        self.assertIsNone(node.service.recent.get(1))
+
+    def test_bounded(self) -> None:
+        """
+        They are a thousand at most, and small ones: what is long is read from the disk.
+        """
+        recent = Recent()
+        for job in range(3000):
+            recent.add(ended(job))
+        found = [job for job in range(3000) if recent.get(job) is not None]
+        self.assertEqual(list(range(3000 - 1024, 3000)), found)
+        recent.add(ended(3000, out=b"x" * 5000))
+        self.assertIsNone(recent.get(3000))
 
 
 class UpkeepTests(ServiceCase):

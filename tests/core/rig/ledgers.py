@@ -29,6 +29,7 @@ from jobcluster.core.values import (
     Ref,
     Status,
 )
+from jobcluster.core.views import JobView
 from jobcluster.core.words import Offered
 from tests.core.rig.disks import Disk, DiskWatcher
 from tests.core.rig.ground import BrokenPromiseError
@@ -236,16 +237,16 @@ class Ledgers(DiskWatcher):
                 text = f"job {row.job} of {disk.name} is offered after its outcome was recorded"
                 raise BrokenPromiseError("C2", text)
 
-    def told_outcomes(self, disk: Disk, outcomes: Iterable[tuple[int, Outcome]]) -> None:
+    def told_outcomes(self, disk: Disk, jobs: Iterable[JobView]) -> None:
         """
         Those who wait for these jobs are told.
         """
         ledger = self.ledger(disk)
-        for job, outcome in outcomes:
-            if ledger.outcomes.get(job) != outcome:
-                found = ledger.outcomes.get(job)
+        for view in jobs:
+            found = ledger.outcomes.get(view.job)
+            if found != view.outcome:
                 raise BrokenPromiseError(
-                    "C2", f"job {job} of {disk.name}: told {outcome}, recorded {found}"
+                    "C2", f"job {view.job} of {disk.name}: told {view.outcome}, recorded {found}"
                 )
 
     def told_cancelled(self, disk: Disk, job: int, answer: str) -> None:

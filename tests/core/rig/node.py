@@ -318,7 +318,7 @@ class NodeProcess(Peer):
         if isinstance(action, Answer):
             self.world.answered(self, action)
         elif isinstance(action, Outcomes):
-            self.truth.told_outcomes(self.disk, action.outcomes)
+            self.truth.told_outcomes(self.disk, action.jobs)
         elif isinstance(action, (LoadJobs, LoadPage)):
             self.callLater(self.ground.rng.random() * _READ, self._read, action, self._builds)
         elif isinstance(action, (CollectOutput, FetchPayload)):
