@@ -41,6 +41,7 @@ from jobcluster.errors import NodeAwayError, PeerError, RefusedError, Superseded
 from jobcluster.services.clocks import Clocks
 from jobcluster.services.notes import log_note
 from jobcluster.wire.balancer_peer import BalancerPeer
+from jobcluster.wire.turn import TurnEnd
 
 __all__ = ["BalancerService", "PeerFactory"]
 
@@ -109,7 +110,8 @@ class BalancerService(Service):
         self._refusals: dict[int, RefusedError] = {}
         self._last = 0
         self._timer: IDelayedCall | None = None
-        self._round: IDelayedCall | None = None
+        self._turn = TurnEnd(clock)
+        self._round_due = False
         self._actions: dict[type, Callable[[Any], None]] = {
             Accept: self._accept,
             Refuse: self._refuse,
@@ -135,9 +137,9 @@ class BalancerService(Service):
         End all connections.
         """
         Service.stopService(self)
-        for timer in (self._timer, self._round):
-            if timer is not None and timer.active():
-                timer.cancel()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._turn.forget(self._make_round)
         view = self._cluster.view(self._clocks()).balance
         self._log.info(
             "balance: running differed by {average:.3f} on average, by at most 1 for {share:.2%} of"
@@ -158,7 +160,7 @@ class BalancerService(Service):
         if strangers >= _STRANGERS + 2 * self._settings.max_nodes:
             self._log.warn("too many connections have not joined: one more is not taken")
             return None
-        peer = BalancerPeer(self, self._clock)
+        peer = BalancerPeer(self, self._clock, turn=self._turn)
         self._connected.add(peer)
         return peer
 
@@ -280,11 +282,12 @@ class BalancerService(Service):
             peer.say(action.dispatch)
 
     def _want_round(self, action: WantRound) -> None:
-        if self._round is None:
-            self._round = self._clock.callLater(0, self._make_round)
+        if not self._round_due:
+            self._round_due = True
+            self._turn.decide(self._make_round)
 
     def _make_round(self) -> None:
-        self._round = None
+        self._round_due = False
         self._handle(RoundDue())
 
     # -- the log -----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from jobcluster.wire.codec import unpack
 from jobcluster.wire.liveness import Patience
 from jobcluster.wire.outbox import Outbox
 from jobcluster.wire.peer import PING, Peer
+from jobcluster.wire.turn import TurnEnd
 
 __all__ = ["SILENCE", "BalancerPeer", "BalancerShell"]
 
@@ -103,10 +104,12 @@ class BalancerPeer(Peer):
         box_limit: int = BOX_LIMIT,
         stranger_limit: int = STRANGER_LIMIT,
         room: Room = ROOM,
+        turn: TurnEnd | None = None,
     ) -> None:
         """
         Wait for a connection.
 
+        @param turn: when what is told leaves; by itself if there is none.
         @param silence: seconds without a byte that are too much; also for a whole join.
         @param box_limit: bytes of a box from a node.
         @param stranger_limit: bytes of a box from somebody who has not begun to join.
@@ -119,7 +122,7 @@ class BalancerPeer(Peer):
         self.responders[commands.Leave] = self._leave
         self._shell = shell
         self._node_limit = box_limit
-        self.outbox = Outbox(clock, Dispatch(), self._dispatch, room)
+        self.outbox = Outbox(clock, Dispatch(), self._dispatch, room, turn)
         # Life is not enough for a stranger: it has to get on with its join.
         self._joining: Patience | None = Patience(silence, now)
         self._parts = 0

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from jobcluster.core.words import Dispatch, Report
 from jobcluster.wire.batches import ROOM, Room, cut, is_patient, merge, weigh
+from jobcluster.wire.turn import TurnEnd
 
 __all__ = ["UNANSWERED", "Outbox"]
 
@@ -48,13 +49,19 @@ class Outbox(Generic[B]):
     """
 
     def __init__(
-        self, clock: IReactorTime, empty: B, send: Callable[[B], None], room: Room = ROOM
+        self,
+        clock: IReactorTime,
+        empty: B,
+        send: Callable[[B], None],
+        room: Room = ROOM,
+        turn: TurnEnd | None = None,
     ) -> None:
         """
         Begin shut: nothing leaves before L{open} is called.
 
         @param send: sends one box; each is to be answered by calling L{answered}.
         @param room: what one box may carry.
+        @param turn: when what is urgent leaves.
         """
         self._clock = clock
         self._empty = empty
@@ -66,7 +73,10 @@ class Outbox(Generic[B]):
         self._sent = 0.0
         self._closed = False
         self._urgent = False
-        self._turn: IDelayedCall | None = None
+        self._turn = turn or TurnEnd(clock)
+        self._leaving = False
+        """Whether what waits leaves at the end of this turn."""
+        self._patient: IDelayedCall | None = None
         self._idle: IDelayedCall | None = None
 
     @property
@@ -118,10 +128,11 @@ class Outbox(Generic[B]):
         Let nothing out any more, and forget what waits.
         """
         self._closed = True
-        for timer in (self._turn, self._idle):
+        for timer in (self._patient, self._idle):
             if timer is not None and timer.active():
                 timer.cancel()
-        self._turn = self._idle = None
+        self._turn.forget(self._flush)
+        self._patient = self._idle = None
         self._waiting.clear()
 
     def _queue(self, item: B | _After) -> None:
@@ -130,12 +141,13 @@ class Outbox(Generic[B]):
             self._wake()
 
     def _wake(self) -> None:
-        if not self._may_go_on():
+        if self._leaving or not self._may_go_on():
             return
-        if self._turn is None:
-            self._turn = self._clock.callLater(0 if self._urgent else PATIENT, self._flush)
-        elif self._urgent and self._turn.getTime() > self._clock.seconds():
-            self._turn.reset(0)
+        if self._urgent:
+            self._leaving = True
+            self._turn.speak(self._flush)
+        elif self._patient is None:
+            self._patient = self._clock.callLater(PATIENT, self._flush)
 
     def _may_go_on(self) -> bool:
         """
@@ -146,7 +158,10 @@ class Outbox(Generic[B]):
         return self._unanswered < UNANSWERED or isinstance(self._waiting[0], _After)
 
     def _flush(self) -> None:
-        self._turn = None
+        self._leaving = False
+        if self._patient is not None and self._patient.active():
+            self._patient.cancel()
+        self._patient = None
         while self._may_go_on():
             first = self._waiting[0]
             if isinstance(first, _After):
