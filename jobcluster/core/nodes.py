@@ -10,7 +10,7 @@ from typing import Protocol
 from automat import TypeMachineBuilder
 
 from jobcluster.core.ledger import Holding
-from jobcluster.core.values import RESTORED, Ref
+from jobcluster.core.values import Ref, memory_of
 from jobcluster.core.words import JoinPart
 
 __all__ = ["Effect", "NodeRecord", "Presence", "presence"]
@@ -91,11 +91,11 @@ class NodeRecord:
     @property
     def memory(self) -> str:
         """
-        What it remembers of its runs: its store, and how often that was restored from a backup.
+        What it remembers of its runs: its store, and which memory that has.
 
         Only who has the memory of when it was given an offer may deny it (rule 6).
         """
-        return f"{self.store}~{self.identity[0] // RESTORED}"
+        return f"{self.store}~{memory_of(self.identity[0])}"
 
     @property
     def seated(self) -> bool:

@@ -13,7 +13,6 @@ import attrs
 
 __all__ = [
     "ADMITTED_NAME",
-    "RESTORED",
     "SLEEP",
     "Adopted",
     "Attempt",
@@ -32,8 +31,10 @@ __all__ = [
     "Terms",
     "format_ticket",
     "is_name",
+    "memory_of",
     "mint_job_id",
     "parse_ticket",
+    "restored_as",
 ]
 
 Offer = tuple[int, int]
@@ -48,13 +49,15 @@ Owner = tuple[str, str]
 Ref = tuple[str, str, int, int]
 """An offer named over the whole cluster: (origin, store, incarnation, serial)."""
 
-RESTORED: Final = 1 << 32
-"""
-What the incarnation of a restored backup is raised by: more than the original has gone on since.
-"""
-
 ADMITTED_NAME: Final = "lower-case letters, digits and '-', at most 63, and not digits only"
 """How a node may be called, in words for the user (part 2 of the design)."""
+
+# An incarnation counts processes in its lowest bits; that of a node that was restored from backup
+# has above them something random, and the seconds when that was, from 2020 on, for 68 years.
+_COUNT_BITS: Final = 16
+_CHANCE_BITS: Final = 16
+_FIRST_RESTORE: Final = 1_577_836_800
+_LAST_RESTORE: Final = (1 << 31) - 1
 
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _NAME_LIMIT: Final = 63
@@ -278,6 +281,29 @@ class Terms:
 def is_name(text: str) -> bool:
     """Whether C{text} may name a node: see L{ADMITTED_NAME}."""
     return 0 < len(text) <= _NAME_LIMIT and _NAME_LETTERS.issuperset(text) and not text.isdecimal()
+
+
+def restored_as(incarnation: int, seconds: int, random: int) -> int:
+    """
+    The incarnation that a node counts on from when it is restored from a backup: beyond all that
+    the original had, and beyond those of earlier restores, be they from the same backup.
+
+    @param incarnation: what the backup has.
+    @param seconds: since the epoch.
+    @param random: 16 bits, so that it is another one whatever the clock says.
+    """
+    before = incarnation >> (_COUNT_BITS + _CHANCE_BITS)
+    restored = min(max(before + 1, seconds - _FIRST_RESTORE), _LAST_RESTORE)
+    chance = random % (1 << _CHANCE_BITS)
+    return (restored << _CHANCE_BITS | chance) << _COUNT_BITS | 1
+
+
+def memory_of(incarnation: int) -> int:
+    """
+    Which memory of its runs a node has in an incarnation: 0, or from when it was restored from a
+    backup; then it has forgotten what it did since that was made.
+    """
+    return incarnation >> _COUNT_BITS
 
 
 def mint_job_id(previous: int, wall: float) -> int:

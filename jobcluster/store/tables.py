@@ -31,7 +31,6 @@ from jobcluster.core.records import (
     Unbound,
 )
 from jobcluster.core.values import (
-    RESTORED,
     Attempt,
     Cause,
     Job,
@@ -39,6 +38,7 @@ from jobcluster.core.values import (
     Outcome,
     Ref,
     Status,
+    restored_as,
 )
 from jobcluster.core.views import PAYLOAD_SHOWN, JobView, ended_view
 from jobcluster.errors import StoreFailedError
@@ -82,13 +82,17 @@ class Tables:
         other._deadlines = dict(self._deadlines)
         return other
 
-    def restore(self) -> None:
+    def restore(self, seconds: int, random: int) -> None:
         """
         Be those of a restored backup: the incarnation is raised, and of the jobs that may run at
         most once those that wait are lost, and those that are bound denied by nobody. See
         L{jobcluster.store.writing.count_up}.
+
+        @param seconds: since the epoch.
+        @param random: 16 bits.
         """
-        self._incarnation += RESTORED - 1  # and by one when it is opened
+        # It is counted up once more when they are opened.
+        self._incarnation = restored_as(self._incarnation, seconds, random) - 1
         for job in list(self._open.values()):
             if job.bound is not None:
                 bound = (*job.bound[:3], "")

@@ -6,10 +6,11 @@ They neither begin nor end a transaction.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from jobcluster.core.values import RESTORED, Cause, Job, OnNodeLoss, Status
+from jobcluster.core.values import Cause, Job, OnNodeLoss, Status, restored_as
 from jobcluster.store.many import execute_many
 from jobcluster.store.merged import Merged
 
@@ -164,12 +165,16 @@ def count_up(
         "VALUES (1, ?, ?, 0, 0, ?, ?)",
         (name, store, first_job, found),
     )
-    cursor.execute("SELECT name, store, incarnation, place FROM meta")
-    name, store, incarnation, place = cursor.fetchone()
+    cursor.execute(
+        "SELECT name, store, incarnation, place, CAST(strftime('%s', 'now') AS INTEGER) FROM meta"
+    )
+    name, store, incarnation, place, now = cursor.fetchone()
     restored = place not in places
     if restored:
         _forget_once(cursor)
-    incarnation += RESTORED if restored else 1
+        incarnation = restored_as(incarnation, now, secrets.randbits(16))
+    else:
+        incarnation += 1
     cursor.execute("UPDATE meta SET incarnation = ?, place = ?", (incarnation, next_time))
     return name, store, incarnation, restored
 

@@ -192,7 +192,7 @@ class Actor:
         """
         self.kill()
         self.tables = tables.copy()
-        self.tables.restore()
+        self.tables.restore(int(self._scenery.now.wall), 7)
 
     def feed(self, event: NodeEvent) -> None:
         """

@@ -332,7 +332,11 @@ class NoLease(FakeRunner):
 # -- the rig with them -----------------------------------------------------------------------------
 
 
-def _with_cluster(core: type[Cluster]) -> Kit:
+def with_cluster(core: type[Cluster]) -> Kit:
+    """
+    A rig whose balancers have this core.
+    """
+
     class Process(BalancerProcess):
         def make_core(self, settings: ClusterSettings, name: str) -> Cluster:
             return core(settings, name, self.now())
@@ -360,11 +364,11 @@ def with_node(core: type[Node]) -> Kit:
 
 KITS: Final[Mapping[str, Kit]] = {
     "send before commit": with_node(SpeaksFirst),
-    "no grace": _with_cluster(NoGrace),
+    "no grace": with_cluster(NoGrace),
     "an offer id used twice": with_node(OffersTwice),
-    "no incarnation check": _with_cluster(AnyJoin),
+    "no incarnation check": with_cluster(AnyJoin),
     "a second outcome accepted": with_node(SecondOutcome),
-    "an incomplete inventory believed": _with_cluster(SeesTheLastPart),
+    "an incomplete inventory believed": with_cluster(SeesTheLastPart),
     "no lease at the executor": Kit(runner=NoLease),
     "cancel forgotten at a restart": with_node(LosesWishes),
     "an old connection obeyed": Kit(keeper=ObeysAnyone),

@@ -9,8 +9,10 @@ from typing import Final
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.faults_of_ours import KITS
-from tests.core.rig.drive import ALL_FAULTS, drive
+from tests.core import without
+from tests.core.faults_of_ours import KITS, with_cluster
+from tests.core.rig.drive import ALL_FAULTS, WITH_RESTORES, drive
+from tests.core.rig.shapes import Kit
 
 _PROMISES: Final = ("C1:", "C2:", "C5:", "C6:", "leak:", "rule 8:")
 
@@ -31,13 +33,14 @@ class FaultTests(SynchronousTestCase):
     The rig with one rule of the core taken out.
     """
 
-    def hunt(self, name: str, hunt: _Hunt) -> None:
+    def hunt(self, name: str, hunt: _Hunt, kit: Kit | None = None) -> None:
         """
         Some seed finds the fault, and finds nothing without it.
         """
-        faults = {fault: ALL_FAULTS[fault] for fault in hunt.faults or ALL_FAULTS}
+        kit = kit or KITS[name]
+        faults = {fault: WITH_RESTORES[fault] for fault in hunt.faults or ALL_FAULTS}
         for seed in range(hunt.seeds):
-            found = drive(seed, hunt.steps, faults, KITS[name]).violation
+            found = drive(seed, hunt.steps, faults, kit).violation
             if found:
                 self.assertTrue(found.startswith(_PROMISES), found)
                 clean = drive(seed, hunt.steps, faults, lines=60)
@@ -56,6 +59,13 @@ class FaultTests(SynchronousTestCase):
         A node whose connection ended is lost at once, and a new balancer waits for nobody.
         """
         self.hunt("no grace", _Hunt(("kill-balancer",)))
+
+    def test_a_backup_believed(self) -> None:
+        """
+        A node that was restored from a backup denies what it was given since.
+        """
+        kit = with_cluster(without.BACKUPS.cluster)
+        self.hunt("a backup believed", _Hunt(("back-up", "restore"), 100), kit)
 
     def test_an_offer_id_used_twice(self) -> None:
         """

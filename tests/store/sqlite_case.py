@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.records import Change
+from jobcluster.core.values import memory_of
 from jobcluster.store.sqlite import SqliteStore
 from tests.store.direct import DirectPools
 from tests.store.scenes import opened
@@ -54,3 +55,13 @@ class SqliteCase(SynchronousTestCase):
         The incarnation that a store has when it is opened.
         """
         return self.successResultOf(opened(store))[0].incarnation
+
+    def assert_restored(self, count: int, store: SqliteStore) -> None:
+        """
+        The incarnation of a store when it is opened is that of a restored backup.
+
+        @param count: in how many processes it was used since then.
+        """
+        incarnation = self.incarnation_of(store)
+        self.assertGreater(memory_of(incarnation), 0)
+        self.assertEqual(count, incarnation % (1 << 16))

@@ -11,7 +11,6 @@ import subprocess
 from contextlib import closing
 from unittest import SkipTest
 
-from jobcluster.core.values import RESTORED
 from jobcluster.errors import StoreTooNewError
 from jobcluster.store.backup import Backup, back_up
 from jobcluster.store.schema import SCHEMA, create
@@ -75,9 +74,9 @@ class BackupTests(BackupCase):
         subprocess.check_call(["cp", "-a", self.place, copy])
         for state in (self.place, copy):
             store = self.make_store(state)
-            self.assertEqual(1 + RESTORED, self.incarnation_of(store))
+            self.assert_restored(1, store)
             self.successResultOf(store.close())
-            self.assertEqual(2 + RESTORED, self.incarnation_of(store))
+            self.assert_restored(2, store)
 
     def test_marked(self) -> None:
         """
@@ -95,7 +94,7 @@ class BackupTests(BackupCase):
         self.successResultOf(self.store.close())
         shutil.rmtree(self.directory)
         self.place.rename(self.directory)
-        self.assertEqual(1 + RESTORED, self.incarnation_of(self.make_store()))
+        self.assert_restored(1, self.make_store())
 
     def test_original(self) -> None:
         """

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from jobcluster.core.records import Cancelling, JobsSubmitted, Lane
-from jobcluster.core.values import RESTORED, Cause, OnNodeLoss, Outcome, Status
+from jobcluster.core.values import Cause, OnNodeLoss, Outcome, Status, memory_of, restored_as
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
 from jobcluster.store.writing import disown
 from tests.store import sqlite_case
@@ -131,9 +131,9 @@ class RestoredTests(sqlite_case.SqliteCase):
         The copy of a directory is a restored one, once.
         """
         restored = self.make_store(self.backup)
-        self.assertEqual(1 + RESTORED, self.incarnation_of(restored))
+        self.assert_restored(1, restored)
         self.successResultOf(restored.close())
-        self.assertEqual(2 + RESTORED, self.incarnation_of(restored))
+        self.assert_restored(2, restored)
         self.assertEqual(3, self.incarnation_of(self.store))
 
     def test_copied_over(self) -> None:
@@ -141,7 +141,22 @@ class RestoredTests(sqlite_case.SqliteCase):
         A database that was copied over its successor, into the same file, is a restored one.
         """
         shutil.copyfile(self.backup / "jobs.sqlite", self.database)
-        self.assertEqual(1 + RESTORED, self.incarnation_of(self.store))
+        self.assert_restored(1, self.store)
+
+    def test_again(self) -> None:
+        """
+        One that is restored later has a greater incarnation, though it is the same backup.
+        """
+        earlier = restored_as(5, 1_800_000_000, 7)
+        self.assertGreater(restored_as(5, 1_800_000_001, 1), earlier + 65_536)
+        self.assertGreater(restored_as(earlier, 1_800_000_000, 1), earlier + 65_536)
+        # Be it by chance, where the clock stands still.
+        self.assertNotEqual(memory_of(restored_as(5, 0, 1)), memory_of(restored_as(5, 0, 2)))
+        self.assertEqual(memory_of(earlier), memory_of(earlier + 1))
+        self.assertEqual(0, memory_of(5))
+        # Whatever the clocks say, it is a number that can be stored.
+        for seconds in (0, 1 << 40):
+            self.assertIn(restored_as(5, seconds, 65_535), range(1 << 32, 1 << 63))
 
     def test_jobs_that_run_once(self) -> None:
         """
@@ -173,7 +188,7 @@ class RestoredTests(sqlite_case.SqliteCase):
         with closing(sqlite3.connect(self.database)) as connection:
             disown(connection.cursor())
             connection.commit()
-        self.assertEqual(2 + RESTORED, self.incarnation_of(self.store))
+        self.assert_restored(1, self.store)
 
     def test_failed_opening(self) -> None:
         """

@@ -89,6 +89,16 @@ class Disk:
         self._watcher.copied(self, other)
         return other
 
+    def restore(self, tables: Tables, seconds: int) -> None:
+        """
+        Have what a backup has; nobody may be using it.
+
+        @param seconds: since the epoch.
+        """
+        self._pending.clear()
+        self.tables = tables.copy()
+        self.tables.restore(seconds, self.ground.rng.getrandbits(16))
+
     def open(self, process: Process, opened: _Opened, random: int) -> None:
         """
         Count the incarnation up, commit that, and say what there is.

@@ -21,13 +21,16 @@ from tests.core.rig.chaos import Chaos, Fault
 from tests.core.rig.directed import DIRECTED
 from tests.core.rig.faults import FAULTS
 from tests.core.rig.ground import BrokenPromiseError
+from tests.core.rig.restores import RESTORES
 from tests.core.rig.settling import settle
 from tests.core.rig.shapes import Kit, Shape
 from tests.core.rig.world import World
 
-__all__ = ["ALL_FAULTS", "Result", "drive", "main"]
+__all__ = ["ALL_FAULTS", "WITH_RESTORES", "Result", "drive", "main"]
 
 ALL_FAULTS: Mapping[str, Fault] = {**FAULTS, **DIRECTED, **BETWEEN}
+
+WITH_RESTORES: Mapping[str, Fault] = {**ALL_FAULTS, **RESTORES}
 
 
 @attrs.frozen
@@ -98,7 +101,7 @@ def drive_all(
 def _drive_named(
     seed: int, steps: int, names: tuple[str, ...], lines: int, *, merging: bool
 ) -> Result:
-    faults = {name: ALL_FAULTS[name] for name in names}
+    faults = {name: WITH_RESTORES[name] for name in names}
     return drive(seed, steps, faults, Kit(merging=merging), lines=lines)
 
 
@@ -147,12 +150,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.core.rig.drive")
     parser.add_argument("--seeds", type=_seeds, default=range(100), help="one, or FIRST:END")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--fault", action="append", choices=sorted(ALL_FAULTS))
+    parser.add_argument("--fault", action="append", choices=sorted(WITH_RESTORES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--lines", type=int, default=0, help="of history, for each violation")
     parser.add_argument("--merging", action="store_true", help="merge words field by field")
+    parser.add_argument("--restoring", action="store_true", help="restore backups, too")
     options = parser.parse_args(arguments)
-    faults = {name: ALL_FAULTS[name] for name in options.fault or ALL_FAULTS}
+    names = options.fault or (WITH_RESTORES if options.restoring else ALL_FAULTS)
+    faults = {name: WITH_RESTORES[name] for name in names}
     began = time.monotonic()
     results = []
     try:

@@ -209,6 +209,24 @@ class Ledgers(DiskWatcher):
         self.copies.add((disk.name, disk.store))
         self.ledgers[copy] = self.ledger(disk).copy()
 
+    def restored(self, disk: Disk, backup: Ledger) -> None:
+        """
+        There is a backup in the place of a disk: what became durable since is not there any more.
+        """
+        before, ledger = self.ledger(disk), backup.copy()
+        self.ledgers[disk] = ledger
+        ledger.acknowledged = before.acknowledged & set(ledger.jobs)
+        for job in set(before.jobs) - set(ledger.outcomes):
+            key = (disk.name, disk.store, job)
+            self.settled.discard(key)
+            self.never.discard(key)
+        for job in tuple(ledger.open_jobs):
+            view = disk.tables.view(job)
+            if view is not None and view.outcome is not None:
+                ledger.outcomes[job] = view.outcome
+                ledger.open_jobs.discard(job)
+                self.settled.add((disk.name, disk.store, job))
+
     def collected(self, disk: Disk, job: int, offer: Offer, outcome: Outcome) -> None:
         """
         What an attempt has said is on the disk; whoever ran it had it until then.

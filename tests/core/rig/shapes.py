@@ -12,14 +12,16 @@ import attrs
 from jobcluster.core.cluster import ClusterSettings
 from jobcluster.core.node import NodeSettings
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
+from jobcluster.store.tables import Tables
 from jobcluster.testing import FakeKeeper, FakeRunner
 from tests.core.rig.balancer import BalancerProcess
 from tests.core.rig.disks import Disk
 from tests.core.rig.keepers import KeeperProcess
+from tests.core.rig.ledgers import Ledger
 from tests.core.rig.machines import Machine
 from tests.core.rig.node import NodeProcess
 
-__all__ = ["COMMAND", "Kit", "Shape", "Site", "command", "sleep"]
+__all__ = ["COMMAND", "Backup", "Kit", "Shape", "Site", "command", "sleep"]
 
 COMMAND: Final = "command"
 """A kind of job that a keeper runs; the payload of its double is milliseconds, too."""
@@ -83,12 +85,21 @@ class Shape:
         return cls(tuple(slots), labels, settings, keepers=rng.random() < 0.6)
 
 
+@attrs.frozen
+class Backup:
+    """A state directory as it was at some time, and what is known of it."""
+
+    tables: Tables
+    ledger: Ledger
+
+
 class Site:
     """
     A place where a node runs: a machine, and a state directory on it.
     """
 
     __slots__ = (
+        "backup",
         "cut_off",
         "disk",
         "foreign",
@@ -119,6 +130,7 @@ class Site:
         """A clone, or another store under a name that is taken: it may stay refused."""
         self.cut_off = False
         """Nobody can connect from here."""
+        self.backup: Backup | None = None
 
     @property
     def name(self) -> str:

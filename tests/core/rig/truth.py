@@ -13,7 +13,7 @@ from jobcluster.core.actions import Run
 from jobcluster.core.values import Offer, Owner, Ref
 from tests.core.rig.disks import Disk
 from tests.core.rig.ground import BrokenPromiseError, Ground
-from tests.core.rig.ledgers import Key, Ledgers
+from tests.core.rig.ledgers import Key, Ledger, Ledgers
 
 __all__ = ["RunFact", "Seat", "Truth"]
 
@@ -116,6 +116,8 @@ class Truth(Ledgers):
         self._ground = ground
         self._grace = grace
         self._balancer_up = False
+        self._restored_at: dict[Owner, float] = {}
+        """When origins were restored from a backup."""
         self.seats: dict[Owner, Seat] = {}
         self.runs: dict[Key, list[RunFact]] = {}
 
@@ -227,14 +229,24 @@ class Truth(Ledgers):
 
     def _justified(self, run: RunFact, now: float) -> bool:
         """
-        Whether its job may be started again: its end is committed; or its executor was unjoined for
-        the grace time; or its executor lost it, and has joined again without it.
+        Whether its job may be started again: its end is committed; or its origin was restored from
+        a backup, and has forgotten that; or its executor was unjoined for the grace time; or its
+        executor lost it, and has joined again without it.
         """
         if run.denied or self.is_over(run.key, run.offer):
+            return True
+        if run.started <= self._restored_at.get(run.key[:2], -1.0):
             return True
         if run.seat.longest_gap(run.started, now) >= self._grace - _ROUNDING:
             return True
         return run.died_at is not None and run.seat.accepted_at >= run.died_at
+
+    def restored(self, disk: Disk, backup: Ledger) -> None:
+        """
+        See L{Ledgers.restored}.
+        """
+        super().restored(disk, backup)
+        self._restored_at[disk.name, disk.store] = self._ground.clock.seconds()
 
     def run_over(self, ref: Ref, owner: Owner) -> None:
         """
