@@ -53,6 +53,8 @@ _WRONG_PATH: Final = frozenset(
     }
 )
 
+_OR_LATER: Final = "+"
+
 # A file or directory: (device, inode).
 _Identity = tuple[int, int]
 
@@ -71,7 +73,6 @@ class StateDirectory:
         self._lock_path = self.path / "lock"
         self._lock: int | None = None
         self._known: dict[Path, _Identity] = {}
-        self._places: tuple[str, str] | None = None
 
     def enter(self) -> None:
         """
@@ -132,25 +133,41 @@ class StateDirectory:
                     f"{path} was {'replaced' if found else 'removed'} while the node was running."
                 )
 
-    def places(self) -> tuple[str, str]:
+    def place(self) -> str:
         """
-        Where the database was found, and where it is to be found next time.
+        Where the database is, in words that are true of no copy of it.
 
-        It is in the inode of the database and the time of the last change to that of the lock,
-        which is changed here: neither the copy of a database or of a directory, nor what was
-        restored over another, has both. A false alarm (of C{chown}, say) costs no
-        more than the jobs that wait here and may run at most once.
+        They have its inode, and the time of the last change to that of the lock: neither the copy
+        of a database or of a directory, nor what was restored over another, has both. A false alarm
+        (of C{chown}, say) costs no more than the jobs that wait here and may run at most once.
         """
-        if self._places is None:
-            found = self._place()
-            os.utime(self._descriptor())
-            os.fsync(self._descriptor())
-            self._places = (found, self._place())
-        return self._places
-
-    def _place(self) -> str:
         changed = os.fstat(self._descriptor()).st_ctime_ns
         return f"inode {self.database.stat().st_ino}, lock {changed}"
+
+    def move(self) -> None:
+        """
+        Have another place, so that what a copy says of itself is true no longer.
+        """
+        os.utime(self._descriptor())
+        os.fsync(self._descriptor())
+
+    def next_place(self) -> str:
+        """
+        Where the database will be after L{move}, as far as that is known before.
+        """
+        return f"{self.place()}{_OR_LATER}"
+
+    def is_here(self, place: str) -> bool:
+        """
+        Whether a database that says this of itself is where it was left.
+
+        @param place: what L{place} or L{next_place} was when it was left.
+        """
+        where, _, changed = place.rpartition(" ")
+        found, _, now = self.place().rpartition(" ")
+        if changed.endswith(_OR_LATER):
+            return where == found and int(changed.removesuffix(_OR_LATER)) <= int(now)
+        return (where, changed) == (found, now)
 
     def _descriptor(self) -> int:
         if self._lock is None:
@@ -174,7 +191,6 @@ class StateDirectory:
             os.close(self._lock)
         self._lock = None
         self._known = {}
-        self._places = None
 
 
 def sync(path: Path) -> None:

@@ -89,9 +89,20 @@ class Ledger:
             raise StoreFailedError(
                 "Another program is reading the database, so that it cannot be checked: end that."
             )
-        places = self._directory.places()
+        directory = self._directory
+        # The database says first that its place will change: or a failure in between would make a
+        # restored one of it.
+        here = self._transact(
+            cursor,
+            lambda cursor: writing.leave(cursor, directory.is_here, directory.next_place()),
+        )
+        directory.move()
+        place = directory.place()
         counted = self._transact(
-            cursor, lambda cursor: writing.count_up(cursor, name, store, first_job, places)
+            cursor,
+            lambda cursor: writing.count_up(
+                cursor, name, store, first_job, place, restored=not here
+            ),
         )
         self._directory.remember()  # the log too, which is there by now
         return Begun(*counted, reading.recover(cursor))

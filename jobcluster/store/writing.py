@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jobcluster.core.values import Cause, Job, OnNodeLoss, Status, restored_as
 from jobcluster.store.many import execute_many
 from jobcluster.store.merged import Merged
 
-__all__ = ["count_up", "disown", "expire", "write"]
+__all__ = ["count_up", "disown", "expire", "leave", "write"]
 
 _SUBMIT = """
 INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted)
@@ -148,34 +148,48 @@ def _keys(jobs: Iterable[int]) -> Sequence[tuple[int]]:
     return [(job,) for job in jobs]
 
 
+def leave(cursor: sqlite3.Cursor, is_here: Callable[[str], bool], next_place: str) -> bool:
+    """
+    Say where the database will be found from now on, unless it is a restored backup.
+
+    @param is_here: whether it is where it was left, by what it says of that.
+    @return: whether it is, and no restored backup.
+    """
+    found = cursor.execute("SELECT place FROM meta").fetchone()
+    if found is None:
+        return True
+    here = is_here(*found)
+    if here:
+        cursor.execute("UPDATE meta SET place = ?", (next_place,))
+    return here
+
+
 def count_up(
-    cursor: sqlite3.Cursor, name: str, store: str, first_job: int, places: tuple[str, str]
+    cursor: sqlite3.Cursor, name: str, store: str, first_job: int, place: str, *, restored: bool
 ) -> tuple[str, str, int, bool]:
     """
     Begin an incarnation of the node.
 
     @param name: taken if this store is new, as are C{store} and C{first_job}.
-    @param places: where the database was found, and where it will be found next time: if it says
-        that it should have been found somewhere else, it is a restored backup.
+    @param place: where the database will be found next time.
+    @param restored: whether it is a restored backup.
     @return: the name, the id of the store, the incarnation, and whether this is a restored backup.
     """
-    found, next_time = places
     cursor.execute(
         "INSERT OR IGNORE INTO meta (only, name, store, incarnation, draining, last_job, place) "
         "VALUES (1, ?, ?, 0, 0, ?, ?)",
-        (name, store, first_job, found),
+        (name, store, first_job, place),
     )
     cursor.execute(
-        "SELECT name, store, incarnation, place, CAST(strftime('%s', 'now') AS INTEGER) FROM meta"
+        "SELECT name, store, incarnation, CAST(strftime('%s', 'now') AS INTEGER) FROM meta"
     )
-    name, store, incarnation, place, now = cursor.fetchone()
-    restored = place not in places
+    name, store, incarnation, now = cursor.fetchone()
     if restored:
         _forget_once(cursor)
         incarnation = restored_as(incarnation, now, secrets.randbits(16))
     else:
         incarnation += 1
-    cursor.execute("UPDATE meta SET incarnation = ?, place = ?", (incarnation, next_time))
+    cursor.execute("UPDATE meta SET incarnation = ?, place = ?", (incarnation, place))
     return name, store, incarnation, restored
 
 

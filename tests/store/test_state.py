@@ -4,15 +4,18 @@ Whose a state directory is, whether it is still there, and whether it is the sam
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from jobcluster.core.records import Cancelling, JobsSubmitted, Lane
 from jobcluster.core.values import Cause, OnNodeLoss, Outcome, Status, memory_of, restored_as
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
+from jobcluster.store.directory import StateDirectory
 from jobcluster.store.writing import disown
 from tests.store import sqlite_case
 from tests.store.scenes import bound, job, opened, submitted
@@ -199,3 +202,49 @@ class RestoredTests(sqlite_case.SqliteCase):
             self.failureResultOf(opened(self.store), StoreFailedError)
         self.assertEqual(3, self.incarnation_of(self.store))
         self.assertEqual(4, self.incarnation_of(self.store))
+
+    def test_failed_on_the_way(self) -> None:
+        """
+        Nor is one whose opening fails, or whose process is killed, at any step of it.
+        """
+        move = StateDirectory.move
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def fail_before(_: StateDirectory) -> None:
+            raise full
+
+        def fail_after(directory: StateDirectory) -> None:
+            move(directory)
+            raise full
+
+        for fail in (fail_before, fail_after, fail_after):
+            with self.patched_move(fail):
+                self.failureResultOf(opened(self.store), StoreFailedError)
+                self.successResultOf(self.store.close())
+        self.assertEqual(3, self.incarnation_of(self.store))
+
+    @contextmanager
+    def patched_move(self, move: Callable[[StateDirectory], None]) -> Iterator[None]:
+        """
+        While this lasts directories get another place, or not, by this.
+        """
+        patch = self.patch(StateDirectory, "move", move)
+        try:
+            yield
+        finally:
+            patch.restore()
+
+    def test_restored_and_failed(self) -> None:
+        """
+        A restored one stays so until it was opened.
+        """
+        restored = self.make_store(self.backup)
+        failing = OSError(errno.EIO, "Input/output error")
+
+        def fail(_: StateDirectory) -> None:
+            raise failing
+
+        with self.patched_move(fail):
+            self.failureResultOf(opened(restored), StoreFailedError)
+        self.successResultOf(restored.close())
+        self.assert_restored(1, restored)

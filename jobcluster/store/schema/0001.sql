@@ -14,7 +14,7 @@ CREATE TABLE meta (
     incarnation INTEGER NOT NULL,  -- counted up at each start
     draining    INTEGER NOT NULL,
     last_job    INTEGER NOT NULL,  -- an id that was given out, not smaller than any that is forgotten
-    place       TEXT NOT NULL      -- what is true of this file, and not of a copy of it
+    place       TEXT NOT NULL      -- what is true of this file, and not of a copy; empty in a backup
 );
 
 -- Jobs without an outcome.  A job leaves this table for the next one, so that it is in one of them
