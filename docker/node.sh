@@ -13,8 +13,10 @@ set -eu
 balancer=
 case ${1--} in
 -*)
-    [ $# -gt 0 ] || [ -n "${JOBCLUSTER_BALANCER-}" ] ||
-        die 'say where the balancer is: its host and its port, or JOBCLUSTER_BALANCER'
+    case " ${JOBCLUSTER_BALANCER:+--balancer} $*" in
+    *' --balancer'* | *' --help'* | *' --version'*) ;;
+    *) die 'say where the balancer is: its host and its port, or JOBCLUSTER_BALANCER' ;;
+    esac
     ;;
 *)
     case $1 in

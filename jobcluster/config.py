@@ -75,20 +75,27 @@ class Setting(Generic[_T]):
         @param option: what the command line says, if anything.
         @raise UnusableSettingError: if that is nonsense.
         """
+        where, found = self._find(option, environ)
+        try:
+            return self.parse(found)
+        except ValueError as reason:
+            raise UnusableSettingError(f"{where} is {found!r}, but must be {reason}") from None
+
+    def source(self, option: str | None, environ: Mapping[str, str]) -> str:
+        """
+        What the value that is in force was set by: the option, a variable, or its default.
+        """
+        return self._find(option, environ)[0]
+
+    def _find(self, option: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
         for where, found in (
             (f"--{self.name}", option),
             (self.variable, environ.get(self.variable)),
             (self.bare, environ.get(self.bare) if self.bare else None),
-            (f"--{self.name}", self.default),
         ):
             if found is not None:
-                try:
-                    return self.parse(found)
-                except ValueError as reason:
-                    raise UnusableSettingError(
-                        f"{where} is {found!r}, but must be {reason}"
-                    ) from None
-        raise AssertionError(self.name)  # pragma: no cover - the default is always found
+                return where, found
+        return f"--{self.name}", self.default
 
 
 def whole(least: int, most: int = _MOST, unit: str = "") -> Callable[[str], int]:

@@ -67,6 +67,8 @@ class DaemonOptions(usage.Options):
         """
         self.chosen: dict[str, Any] = {}
         """What is in force, by the settings' names; there after C{postOptions}."""
+        self.sources: dict[str, str] = {}
+        """What each was set by, for a line that says what is wrong."""
         usage.Options.__init__(self)
 
     def postOptions(self) -> None:
@@ -81,6 +83,10 @@ class DaemonOptions(usage.Options):
             else self[setting.name]
             for setting in self.settings
         }
+        self.sources = {
+            setting.name: setting.source(given[setting.name], os.environ)
+            for setting in self.settings
+        }
         try:
             self.chosen = resolve(self.settings, given, os.environ)
         except UnusableSettingError as reason:
@@ -89,11 +95,11 @@ class DaemonOptions(usage.Options):
         self._prepare_twistd()
 
     def _check_listening(self) -> None:
-        endpoint = self.chosen[self.listening]
-        check_server_endpoint(f"--{self.listening}", endpoint)
+        endpoint, source = self.chosen[self.listening], self.sources[self.listening]
+        check_server_endpoint(source, endpoint)
         if is_beyond_loopback(endpoint) and not self.chosen["trust-network"]:
             raise SystemExit(
-                f"--{self.listening} {endpoint} can be reached from other machines, and there is no"
+                f"{source} {endpoint} can be reached from other machines, and there is no"
                 " authentication: name a loopback interface (…:interface=127.0.0.1), or give"
                 " --trust-network if everyone who reaches it may run jobs"
             )

@@ -40,7 +40,7 @@ class Options(DaemonOptions):
         Look at every option, so that nonsense is refused before anything is begun.
         """
         super().postOptions()
-        check_client_endpoint("--balancer", self.chosen["balancer"])
+        check_client_endpoint(self.sources["balancer"], self.chosen["balancer"])
         self.chosen["state"] = self.chosen["state"] or _state_directory(self.chosen["name"])
         self.chosen["name"] = self.chosen["name"] or _host_name()
 

@@ -8,6 +8,7 @@ process of their own, one for all.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -272,6 +273,21 @@ class OptionsTests(SynchronousTestCase):
                 said = self.refused(tap, option, text)
                 self.assertTrue(said.startswith(f"{option} is {text!r}, but must be an endpoint"))
                 self.assertIn("tcp:127.0.0.1:7000", said)
+
+    def test_endpoints_in_variables(self) -> None:
+        """
+        Of one that a variable says it is the variable that is named.
+        """
+        before = dict(os.environ)
+        for tap, variable in (
+            (balancer_tap.Options, "JOBCLUSTER_LISTEN"),
+            (node_tap.Options, "JOBCLUSTER_CONSOLE"),
+            (node_tap.Options, "JOBCLUSTER_BALANCER"),
+        ):
+            self.patch(os, "environ", {**before, variable: "nonsense"})
+            self.assertIn(f"{variable} is 'nonsense', but must be an endpoint", self.refused(tap))
+        self.patch(os, "environ", {"HOME": "/", "JOBCLUSTER_LISTEN": "tcp:7000"})
+        self.assertIn("JOBCLUSTER_LISTEN tcp:7000 can be", self.refused(balancer_tap.Options))
 
     def test_beyond_loopback(self) -> None:
         """

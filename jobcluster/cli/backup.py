@@ -23,8 +23,9 @@ _MIB: Final = 1024 * 1024
 _DESCRIPTION: Final = """
 Back up the state directory of a node, while the node runs or not.
 The backup has every job that the node had acknowledged when this was called, with its result and
-its output. To restore it, stop the node, put the backup in the place of the state directory
-(cp -a), or start the node with it as --state. What was acknowledged after the backup is gone then.
+its output. To restore it, stop the node, move the state directory away, put the backup in its place
+(cp -a), and start the node; or start it with the backup as --state. What was acknowledged after the
+backup is gone then.
 """
 
 

@@ -35,8 +35,9 @@ LIMIT: Final = "4"
 
 _DESCRIPTION: Final = """
 Ask each jobbalancer and jobnode of this user on this machine, or in this container, something that
-it has to answer by itself. It is well if it answers in time; a node also has to read its database.
-Whether it has joined is not asked: a node without a balancer takes jobs, and runs what it runs.
+it has to answer by itself; root asks those of all users. It is well if it answers in time; a node
+also has to read its database. Whether it has joined is not asked: a node without a balancer takes
+jobs, and runs what it runs.
 The exit status is 0 if all are well.
 """
 
@@ -89,18 +90,21 @@ class Daemon:
 
 def find(proc: Path, user: int) -> Iterator[Daemon]:
     """
-    Find the daemons of a user, each with where it listens.
+    Find the daemons of a user, or all of them for root, each with where it listens.
+
+    Those with a network of their own, as in a container, are none of them: they cannot be asked.
 
     What it was started with says so: in a container only that is known, for any of the options, the
     variables and the arguments of the image may say it.
 
     @param proc: where the processes are, as in C{/proc}.
     """
+    here = _network(proc / "self")
     for entry in sorted(proc.iterdir()):
         if not entry.name.isdecimal():
             continue
         try:
-            if entry.stat().st_uid != user:
+            if user not in (0, entry.stat().st_uid) or _network(entry) != here:
                 continue
             arguments = _strings(entry / "cmdline")
             kind = _kind_of(arguments)
@@ -110,6 +114,16 @@ def find(proc: Path, user: int) -> Iterator[Daemon]:
                 yield Daemon(kind, _listens_on(kind, arguments, environ))
         except (OSError, ValueError, getopt.GetoptError):
             continue  # it has ended, or is about to
+
+
+def _network(process: Path) -> str:
+    """
+    Which network a process is in, where that can be told.
+    """
+    try:
+        return str((process / "ns" / "net").readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def _strings(path: Path) -> list[str]:
@@ -301,7 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     daemons = daemons or list(find(_PROC, os.getuid()))
     if not daemons:
-        raise SystemExit("not well: no daemon of this user runs here")
+        whose = "" if os.getuid() == 0 else " of this user"
+        raise SystemExit(f"not well: no daemon{whose} runs here")
     # Each is asked, so that each has its line.
     wellness = [_is_well(daemon, limit) for daemon in daemons]
     if not all(wellness):

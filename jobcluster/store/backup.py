@@ -70,14 +70,8 @@ def back_up(state: Path, place: Path) -> Backup:
     @param place: where it is to be; nothing may be there.
     @raise StoreError: if it cannot be made, with one line that says why.
     """
-    database = StateDirectory(state).database
-    if not database.is_file():
-        raise StoreError(f"There is no state of a node in {state}: it has no {database.name}.")
-    if os.path.lexists(place):
-        raise StoreError(f"{place} is there already: choose another name.")
-    if place.resolve().is_relative_to(state.resolve()):
-        raise StoreError(f"{place} is within {state}: choose a place outside.")
     try:
+        _require_room(state, place)
         with _unfinished(place) as directory:
             made = _Making(state, directory).make()
         sync(place.parent)
@@ -85,6 +79,20 @@ def back_up(state: Path, place: Path) -> Backup:
         wrong = error.strerror if isinstance(error, OSError) else error
         raise StoreError(f"{state} cannot be backed up to {place}: {wrong}.") from error
     return made
+
+
+def _require_room(state: Path, place: Path) -> None:
+    database = StateDirectory(state).database
+    try:
+        is_there = stat.S_ISREG(database.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    if not is_there:
+        raise StoreError(f"There is no state of a node in {state}: it has no {database.name}.")
+    if os.path.lexists(place):
+        raise StoreError(f"{place} is there already: choose another name.")
+    if place.resolve().is_relative_to(state.resolve()):
+        raise StoreError(f"{place} is within {state}: choose a place outside.")
 
 
 @contextmanager
@@ -141,12 +149,17 @@ class _Making:
             target.execute("PRAGMA journal_mode = DELETE")
             [found] = target.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                raise StoreError(f"{source} is damaged ({found}): there is no backup of it.")
+                wrong = " ".join(found.split())
+                raise StoreError(f"{source} is damaged ({wrong}): there is no backup of it.")
             with target:
                 target.execute("BEGIN")
                 disown(target.cursor())
         copy.chmod(0o600)
         self._finish(copy)
+        # Or a log that is left where this is copied to would be taken for that of this database.
+        log = copy.with_name(f"{copy.name}-wal")
+        log.touch(0o600)
+        self._finish(log)
 
     def _take_output(self, jobs: list[int]) -> None:
         (self._directory / DIRECTORY).mkdir(mode=0o700)

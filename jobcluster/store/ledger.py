@@ -167,6 +167,8 @@ def explain(error: BaseException | None, directory: StateDirectory) -> StoreErro
             | sqlite3.ProgrammingError()
         ):
             pass
+        case sqlite3.DatabaseError() if "malformed" in str(error):
+            return StoreFailedError(f"{directory.database} is damaged: restore a backup.")
         case sqlite3.Error() | OSError():
             return StoreFailedError(f"The disk failed ({error}): free some space or look at it.")
     return StoreFailedError(f"That cannot be stored: {error}.")

@@ -222,6 +222,24 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(1, len(self.found()))
         self.assertEqual([], list(find(self.proc, os.getuid() + 1)))
 
+    def test_root(self) -> None:
+        """
+        Root finds those of all users.
+        """
+        self.run_program("twistd", "jobnode")
+        self.assertEqual(1, len(list(find(self.proc, 0))))
+
+    def test_other_network(self) -> None:
+        """
+        What runs in a network of its own, as in a container, is none that can be asked.
+        """
+        for name, network in (("self", "net:[1]"), ("1", "net:[1]"), ("2", "net:[2]")):
+            if name != "self":
+                self.run_program("twistd", "jobnode", f"--console=tcp:900{name}")
+            (self.proc / name / "ns").mkdir(parents=True)
+            (self.proc / name / "ns" / "net").symlink_to(network)
+        self.assertEqual([("jobnode", "tcp:9001")], self.found())
+
 
 class AddressTests(SynchronousTestCase):
     """

@@ -118,6 +118,7 @@ def _enter(
         ),
         ("node.sh", (), {"JOBCLUSTER_BALANCER": "tcp:there:1"}, ("jobnode",)),
         ("node.sh", ("--help",), {}, ("jobnode --help",)),
+        ("node.sh", ("--balancer=tcp:b:1",), {}, ("jobnode --balancer=tcp:b:1",)),
     ],
 )
 def test_entry(
@@ -149,6 +150,7 @@ def test_entry(
         ("balancer.sh", ("99999999999999999999",), "is no port"),
         ("balancer.sh", ("8080", "8081"), "'8081' is too much"),
         ("node.sh", (), "say where the balancer is"),
+        ("node.sh", ("--slots", "2"), "say where the balancer is"),
         ("node.sh", ("reverse-proxy",), "'reverse-proxy', comes its port"),
         ("node.sh", ("reverse-proxy", "--slots"), "'reverse-proxy', comes its port"),
         ("node.sh", ("reverse-proxy", "80 80"), "'80 80' is no port"),

@@ -4,6 +4,7 @@ Backups: what is in them, what they are once they are used, and that there is no
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -52,7 +53,8 @@ class BackupTests(BackupCase):
         (self.directory / "keeper" / "spool").write_bytes(b"")
         back_up(self.directory, self.place)
         found = {str(path.relative_to(self.place)) for path in self.place.rglob("*")}
-        expected = {"jobs.sqlite", "output", "output/1001.err", "output/1001.out"}
+        names = ["jobs.sqlite", "jobs.sqlite-wal"]
+        expected = {*names, "output", "output/1001.err", "output/1001.out"}
         self.assertEqual(expected, found)
 
     def test_private(self) -> None:
@@ -95,6 +97,22 @@ class BackupTests(BackupCase):
         shutil.rmtree(self.directory)
         self.place.rename(self.directory)
         self.assert_restored(1, self.make_store())
+
+    def test_copied_into_the_old_one(self) -> None:
+        """
+        Nothing that lies there gets into the backup that is copied into an old state directory.
+        """
+        self.commit(submitted(1001))
+        back_up(self.directory, self.place)
+        self.commit(submitted(1002))
+        killed = self.directory.with_name("killed")
+        shutil.copytree(self.directory, killed)  # with a write-ahead log that nobody moved
+        self.assertTrue((killed / "jobs.sqlite-wal").stat().st_size)
+        subprocess.check_call(["cp", "-a", f"{self.place}/.", killed])
+        restored = self.make_store(killed)
+        self.assert_restored(1, restored)
+        self.successResultOf(restored.close())
+        self.assertEqual([1001], self.ids_in(killed))
 
     def test_original(self) -> None:
         """
@@ -187,6 +205,25 @@ class RefusedTests(BackupCase):
             )
         self.place.rmdir()
         self.assertEqual(before, self.around())
+
+    def test_not_readable(self) -> None:
+        """
+        It is of somebody who lets nobody look.
+        """
+        if os.geteuid() == 0:
+            self.patch(os, "stat", self.forbid)
+        else:
+            self.directory.chmod(0)
+            self.addCleanup(self.directory.chmod, 0o700)
+        wrong = f"{self.directory} cannot be backed up to {self.place}: Permission denied."
+        self.assertEqual(wrong, self.refused())
+
+    @staticmethod
+    def forbid(*_: object, **__: object) -> None:
+        """
+        Root may look everywhere.
+        """
+        raise PermissionError(errno.EACCES, "Permission denied")
 
     def test_not_ours(self) -> None:
         """

@@ -77,6 +77,8 @@ class LedgerTests(SynchronousTestCase):
         value = explain(OverflowError("too large"), self.directory)
         self.assertEqual("That cannot be stored: too large.", str(value))
         self.assertEqual([StoreFailedError] * 2, [type(disk), type(value)])
+        damaged = explain(sqlite3.DatabaseError("database disk image is malformed"), self.directory)
+        self.assertEqual(f"{self.directory.database} is damaged: restore a backup.", str(damaged))
         known = StoreError("known")
         self.assertIs(known, explain(known, self.directory))
         self.directory.database.unlink()
