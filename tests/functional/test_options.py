@@ -70,12 +70,9 @@ def _attempts(kind: str, settings: Sequence[Setting[Any]]) -> Iterator[_Attempt]
             yield _Attempt(kind, (f"{option}={value}",), {}, option)
         for variable in (setting.variable, setting.bare):
             if variable:
-                # An endpoint and a directory are looked at when it is known which is in force.
-                where = option if setting.name in _LOOKED_AT_LATER else variable
+                # A directory is looked at when it is known which is in force.
+                where = option if setting.name == "state" else variable
                 yield _Attempt(kind, (), {variable: value}, where)
-
-
-_LOOKED_AT_LATER: Final = {"balancer", "console", "listen", "state"}
 
 
 async def _refused(daemons: Daemons, number: int, attempt: _Attempt) -> str:
