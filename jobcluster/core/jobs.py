@@ -144,6 +144,14 @@ class OriginJob:
         return self.row.on_node_loss == OnNodeLoss.FAIL
 
     @property
+    def deniable(self) -> bool:
+        """
+        Whether it is enough that nobody holds it: not where this node was restored from a backup,
+        for then it may be this node itself that had it dropped, and has forgotten that.
+        """
+        return self.row.bound is None or bool(self.row.bound[3])
+
+    @property
     def crashes(self) -> int:
         """How many attempts count as crashes against it."""
         return sum(attempt.counted for attempt in self.attempts.values())

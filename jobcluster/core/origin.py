@@ -279,7 +279,7 @@ class Origin:
             self.old_news += 1
             return
         told = Occasion(offer, node=job.node, cause=Cause.NOT_HELD, at=job.started)
-        acts = job.hear(Life.lost) if row.gone else job.hear(Life.denied)
+        acts = job.hear(Life.denied) if job.deniable and not row.gone else job.hear(Life.lost)
         self.lives.live(job, acts, told, out, now)
 
     def lost(self, rows: Iterable[LostBy], out: Out, now: Now) -> None:

@@ -91,6 +91,7 @@ class Upkeep:
             while await self._store.expire(before, _EXPIRE_AT_ONCE) >= _EXPIRE_AT_ONCE:
                 pass
             await self._outputs.forget(before)
-            self._recent.clear()
         except JobclusterError as reason:
             self._log.warn("outcomes could not be expired: {reason}", reason=reason)
+        finally:
+            self._recent.clear()  # some may have, whatever failed then

@@ -7,13 +7,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError
 
-__all__ = ["StateDirectory", "network_file_system", "sync"]
+__all__ = ["MOVE_LIMIT", "StateDirectory", "network_file_system", "sync"]
 
 # Where a lock may not lock, and the shared memory of SQLite's WAL is not shared.
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -53,7 +54,10 @@ _WRONG_PATH: Final = frozenset(
     }
 )
 
-_OR_LATER: Final = "+"
+_TO: Final = "-"
+
+MOVE_LIMIT: Final = 60 * 10**9
+"""Nanoseconds in which a lock is touched, once that was said; one that is newer is of a copy."""
 
 # A file or directory: (device, inode).
 _Identity = tuple[int, int]
@@ -155,7 +159,7 @@ class StateDirectory:
         """
         Where the database will be after L{move}, as far as that is known before.
         """
-        return f"{self.place()}{_OR_LATER}"
+        return f"{self.place()}{_TO}{time.time_ns() + MOVE_LIMIT}"
 
     def is_here(self, place: str) -> bool:
         """
@@ -165,9 +169,10 @@ class StateDirectory:
         """
         where, _, changed = place.rpartition(" ")
         found, _, now = self.place().rpartition(" ")
-        if changed.endswith(_OR_LATER):
-            return where == found and int(changed.removesuffix(_OR_LATER)) <= int(now)
-        return (where, changed) == (found, now)
+        earliest, _, latest = changed.partition(_TO)
+        if where != found:
+            return False
+        return now == earliest or (bool(latest) and int(earliest) <= int(now) <= int(latest))
 
     def _descriptor(self) -> int:
         if self._lock is None:

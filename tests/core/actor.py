@@ -152,6 +152,9 @@ class Actor:
         self.frozen = False
         self.slow = False
         """Whether commits wait for L{commit}."""
+        self.holds_drops = False
+        """Whether what is to be dropped waits for L{drop_now}."""
+        self._held_drops: list[Ref] = []
         self.wire: Wire | None = None
         self.core: Node | None = None
         self._settings = NodeSettings(slots)
@@ -337,6 +340,14 @@ class Actor:
             case _:
                 pass
 
+    def drop_now(self) -> None:
+        """
+        Have what was to be dropped end.
+        """
+        self.holds_drops = False
+        held, self._held_drops = self._held_drops, []
+        self._drop(held)
+
     def _start(self, run: Run) -> None:
         """Look at the lease where the job starts."""
         now = self._scenery.now
@@ -356,6 +367,9 @@ class Actor:
             self.feed(RunsEnded((RunEnded(ref, Outcome(status, ended=ended)),)))
 
     def _drop(self, refs: Sequence[Ref]) -> None:
+        if self.holds_drops:
+            self._held_drops += refs
+            return
         dropped = tuple(ref for ref in refs if self._runs.pop(ref, None) is not None)
         if dropped:
             self.feed(RunsDropped(dropped))

@@ -7,9 +7,10 @@ As in the other scenes, A is the origin, and E and F are executors.
 from __future__ import annotations
 
 from jobcluster.core.values import Cause, Status
+from jobcluster.store.tables import Tables
 from tests.core import without
 from tests.core.actor import Parts, sleep
-from tests.core.stage import Scene
+from tests.core.stage import Scene, Stage
 
 _LONG = 5_000
 """Milliseconds of a sleep that is still there some seconds later."""
@@ -132,3 +133,65 @@ class OriginTests(Scene):
         a.restore(a.tables)
         a.start()
         stage.promise("a", job, Status.CANCELLED, 0, 15.0)
+
+
+class DroppedTests(Scene):
+    """
+    A is restored from a backup that was made while its job ran on E; since then the job was lost,
+    E came back, and was told to drop it.
+    """
+
+    def begin(self) -> tuple[Stage, int, Tables]:
+        """
+        Have it lost, and E away.
+        """
+        stage = self.stage(Parts(), "a", "e")
+        a, e, _ = stage.actors.values()
+        job = a.submit(sleep(60_000, once=True))
+        stage.wait(1.0)
+        backup = a.tables.copy()
+        stage.hang_up(e.give_up())
+        stage.wait(6.0)
+        outcome = a.outcome(job)
+        self.assertEqual(Status.LOST, outcome and outcome.status)
+        return stage, job, backup
+
+    def test_dropped(self) -> None:
+        """
+        E has dropped it, and joins without it: that it does not have it says nothing.
+        """
+        stage, job, backup = self.begin()
+        a, e, _ = stage.actors.values()
+        a.joined_wire.up_held = True
+        e.connect()
+        e.joined_wire.up_held = True
+        a.joined_wire.up_held = False
+        stage.flow()
+        stage.hang_up(e.give_up())
+        a.restore(backup)
+        a.start()
+        stage.wait(1.0)
+        e.connect()
+        stage.promise("a", job, Status.LOST, 1, 15.0)
+
+    def test_drops(self) -> None:
+        """
+        The drop takes its time at E, which comes back to a restored A meanwhile.
+        """
+        for blip in (True, False):
+            stage, job, backup = self.begin()
+            a, e, _ = stage.actors.values()
+            e.holds_drops = True
+            e.connect()
+            stage.wait(0.5)
+            a.restore(backup)
+            if blip:
+                e.blip()
+            else:
+                stage.restart_balancer()
+                e.connect()
+            a.start()
+            stage.wait(1.0)
+            e.drop_now()
+            stage.flow()
+            stage.promise("a", job, Status.LOST, 1, 15.0)

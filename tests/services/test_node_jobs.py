@@ -284,9 +284,11 @@ class RecentTests(ServiceCase):
         They are forgotten when outcomes expire, for theirs may have.
         """
         node = self.started()
-        node.service.recent.add(ended(1))
-        node.clock.advance(600)
-        self.assertIsNone(node.service.recent.get(1))
+        for failures in ([], [StoreFailedError("cannot read")]):
+            node.store.expiring = [*failures]
+            node.service.recent.add(ended(1))
+            node.clock.advance(600)
+            self.assertIsNone(node.service.recent.get(1))
 
     def test_bounded(self) -> None:
         """

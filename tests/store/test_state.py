@@ -15,6 +15,7 @@ from pathlib import Path
 from jobcluster.core.records import Cancelling, JobsSubmitted, Lane
 from jobcluster.core.values import Cause, OnNodeLoss, Outcome, Status, memory_of, restored_as
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
+from jobcluster.store import directory as directories
 from jobcluster.store.directory import StateDirectory
 from jobcluster.store.writing import disown
 from tests.store import sqlite_case
@@ -248,3 +249,19 @@ class RestoredTests(sqlite_case.SqliteCase):
             self.failureResultOf(opened(restored), StoreFailedError)
         self.successResultOf(restored.close())
         self.assert_restored(1, restored)
+
+    def test_copied_on_the_way(self) -> None:
+        """
+        Where an opening has failed, only a lock that was touched at that time is that of the
+        original, and not one that is made a minute later, though all else may agree.
+        """
+        directory = StateDirectory(self.directory)
+        directory.enter()
+        self.addCleanup(directory.leave)
+        for limit, here in ((directories.MOVE_LIMIT, True), (-(10**9), False)):
+            self.patch(directories, "MOVE_LIMIT", limit)
+            place, before = directory.place(), directory.next_place()
+            self.assertTrue(directory.is_here(before))
+            while directory.place() == place:  # the clock of files may go in ticks
+                directory.move()
+            self.assertEqual(here, directory.is_here(before))
