@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from unittest import SkipTest
 
 from jobcluster.errors import StoreTooNewError
@@ -211,7 +212,7 @@ class RefusedTests(BackupCase):
         It is of somebody who lets nobody look.
         """
         if os.geteuid() == 0:
-            self.patch(os, "stat", self.forbid)
+            self.patch(Path, "stat", self.forbid)
         else:
             self.directory.chmod(0)
             self.addCleanup(self.directory.chmod, 0o700)
