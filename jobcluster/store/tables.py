@@ -7,7 +7,6 @@ Everything in them is immutable, so a copy costs no more than the dictionaries.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -42,12 +41,9 @@ from jobcluster.core.values import (
 )
 from jobcluster.core.views import PAYLOAD_SHOWN, JobView, ended_view
 from jobcluster.errors import StoreFailedError
+from jobcluster.store.queues import Queue
 
 __all__ = ["Tables"]
-
-# A queue that is longer than what waits in it by this factor and this number is built anew.
-_STALE_FACTOR = 2
-_STALE_SLACK = 64
 
 
 class Tables:
@@ -64,7 +60,7 @@ class Tables:
         self._last_job = 0
         self._draining = False
         self._open: dict[int, Job] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._ended: dict[int, _Ended] = {}
         self._expired: dict[int, _Expired] = {}
         self._deadlines: dict[Ref, Deadline] = {}
@@ -229,7 +225,7 @@ class Tables:
     def _enqueue(self, job: Job) -> None:
         queue = self._queues.get(job.requires)
         if queue is None:
-            queue = self._queues[job.requires] = _Queue()
+            queue = self._queues[job.requires] = Queue()
         queue.add(job)
 
     def _dequeue(self, job: Job) -> None:
@@ -330,61 +326,6 @@ class _Expired(NamedTuple):
     kind: str
     submitted: int
     ended: int
-
-
-class _Queue:
-    """
-    The waiting jobs of one set of requirements.
-
-    Its order is made when somebody asks for it, and kept while jobs come in that order; those that
-    have left are passed over until there are too many.
-    """
-
-    __slots__ = ("_order", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: dict[int, tuple[int, int]] = {}
-        self._order: list[tuple[int, int]] | None = None
-
-    def copy(self) -> _Queue:
-        """
-        A queue of the same jobs.
-        """
-        other = _Queue()
-        other.waiting = dict(self.waiting)
-        return other
-
-    def add(self, job: Job) -> None:
-        """
-        It waits.
-        """
-        rank = self.waiting[job.id] = (-job.priority, job.id)
-        if self._order is not None and self._order and rank > self._order[-1]:
-            self._order.append(rank)
-        else:
-            self._order = None
-
-    def discard(self, job: int) -> None:
-        """
-        It does not wait.
-        """
-        self.waiting.pop(job, None)
-
-    def page(self, after: tuple[int, int], limit: int) -> list[int]:
-        """
-        The best jobs after that rank.
-        """
-        order = self._order
-        if order is None or len(order) > _STALE_FACTOR * len(self.waiting) + _STALE_SLACK:
-            order = self._order = sorted(self.waiting.values())
-        found: list[int] = []
-        for place in range(bisect_right(order, after), len(order)):
-            if len(found) >= limit:
-                break
-            job = order[place][1]
-            if job in self.waiting:
-                found.append(job)
-        return found
 
 
 def _waits(job: Job) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from jobcluster.core.values import Cause, Job, OnNodeLoss, Status, restored_as
+from jobcluster.core.records import EndedJob
+from jobcluster.core.values import Cause, Job, OnNodeLoss, Outcome, Status, restored_as
 from jobcluster.store.many import execute_many
 from jobcluster.store.merged import Merged
 
@@ -67,17 +68,10 @@ _CLOSE = """
 DELETE FROM open WHERE id IN ({rows})
 """
 
-_LOSE = """
-INSERT INTO ended (
-    id, kind, priority, requires, on_node_loss, submitted,
-    attempts, status, code, detail, started, ended, node, value,
-    out, err, out_size, err_size, payload
-)
+_WAITING_ONCE = """
 SELECT
-    id, kind, priority, requires, on_node_loss, submitted,
-    (SELECT COUNT(*) FROM attempt WHERE job = id), ?, NULL, ?, 0,
-    CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), '', X'',
-    X'', X'', 0, 0, payload
+    id, (SELECT COUNT(*) FROM attempt WHERE job = id),
+    CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
 FROM open
 WHERE on_node_loss = ? AND NOT held
 """
@@ -129,15 +123,19 @@ def write(cursor: sqlite3.Cursor, merged: Merged) -> None:
     execute_many(cursor, _BIND, bound)
     execute_many(cursor, _UNBIND, _keys(job for job, offer in merged.bound.items() if not offer))
     execute_many(cursor, _RECORD, list(merged.attempts.values()))
-    over = [(job, attempts, *outcome) for job, outcome, attempts in merged.ended.values()]
-    execute_many(cursor, _END, over)
-    execute_many(cursor, _CLOSE, _keys(merged.ended))
+    _end(cursor, merged.ended.values())
     deadlines = [deadline for deadline in merged.deadlines.values() if deadline is not None]
     execute_many(cursor, _SET_DEADLINE, deadlines)
     cleared = [ref for ref, deadline in merged.deadlines.items() if deadline is None]
     execute_many(cursor, _CLEAR_DEADLINE, cleared)
     if merged.draining is not None:
         cursor.execute("UPDATE meta SET draining = ?", (merged.draining,))
+
+
+def _end(cursor: sqlite3.Cursor, jobs: Collection[EndedJob]) -> None:
+    rows = [(job, attempts, *outcome) for job, outcome, attempts in jobs]
+    execute_many(cursor, _END, rows)
+    execute_many(cursor, _CLOSE, _keys(ended.job for ended in jobs))
 
 
 def _columns(job: Job) -> Sequence[object]:
@@ -202,8 +200,14 @@ def _forget_once(cursor: sqlite3.Cursor) -> None:
     was to be cancelled, is lost at once.
     """
     cursor.execute("UPDATE open SET bound_store = '' WHERE bound_serial IS NOT NULL")
-    cursor.execute(_LOSE, (Status.LOST, Cause.RESTORED, OnNodeLoss.FAIL))
-    cursor.execute("DELETE FROM open WHERE on_node_loss = ? AND NOT held", (OnNodeLoss.FAIL,))
+    waiting = cursor.execute(_WAITING_ONCE, (OnNodeLoss.FAIL,)).fetchall()
+    _end(
+        cursor,
+        [
+            EndedJob(job, Outcome(Status.LOST, None, Cause.RESTORED, ended=now), attempts)
+            for job, attempts, now in waiting
+        ],
+    )
 
 
 def disown(cursor: sqlite3.Cursor) -> None:

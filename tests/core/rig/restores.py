@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.core.rig.chaos import Chaos, Fault
 from tests.core.rig.shapes import Backup, Site
+from tests.core.rig.world import World
 
 __all__ = ["RESTORES"]
 
@@ -34,13 +35,28 @@ def _back_up(chaos: Chaos) -> bool:
 def _restore(chaos: Chaos) -> bool:
     """Its node and keeper are killed; the balancer may be, too."""
     site = _some_backed_up(chaos, only=True)
-    if site is None:
+    if site is None or site.backup is None:
         return False
     if chaos.rng.random() < 0.3:
         chaos.kill_balancer()
-    chaos.world.restore(site)
+    _replace(chaos.world, site, site.backup)
     chaos.later(chaos.delay(), chaos.world.boot, site)
     return True
+
+
+def _replace(world: World, site: Site, backup: Backup) -> None:
+    truth, disk = world.truth, site.disk
+    world.kill(site)
+    world.kill_keeper(site)
+    # Whatever was promised to go on when an earlier process was killed.
+    truth.process_lost(disk, site.machine.boot_time(), keeps=False)
+    truth.keeper_lost(disk)
+    # The spool is gone, too: another keeper knows nothing of this one.
+    site.keeper = site.keeper_process = site.keeper_due = None
+    disk.restore(backup.tables, int(site.machine.now().wall))
+    truth.restored(disk, backup.ledger)
+    known = truth.ledger(disk).jobs
+    world.tickets = [row for row in world.tickets if row[0] is not site or row[1] in known]
 
 
 RESTORES: Final[dict[str, Fault]] = {

@@ -352,24 +352,6 @@ class World(NodeWorld, LinkWatcher):
             process.die()
             self.truth.process_lost(site.disk, site.machine.boot_time(), keeps=keeps)
 
-    def restore(self, site: Site) -> None:
-        """
-        A node and its keeper are killed, and its state directory is replaced by its backup.
-        """
-        if site.backup is None:
-            return
-        self.kill(site)
-        self.kill_keeper(site)
-        # Whatever was promised to go on when an earlier process was killed.
-        self.truth.process_lost(site.disk, site.machine.boot_time(), keeps=False)
-        self.truth.keeper_lost(site.disk)
-        # The spool is gone, too: another keeper knows nothing of this one.
-        site.keeper = site.keeper_process = site.keeper_due = None
-        site.disk.restore(site.backup.tables, int(site.machine.now().wall))
-        self.truth.restored(site.disk, site.backup.ledger)
-        known = self.truth.ledger(site.disk).jobs
-        self.tickets = [row for row in self.tickets if row[0] is not site or row[1] in known]
-
     def kill_balancer(self) -> None:
         """
         SIGKILL for the balancer.
