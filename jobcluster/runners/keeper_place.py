@@ -181,8 +181,10 @@ class KeeperDirectory:
         """
         See L{KeeperPlace.lives}.
         """
+        lives = _boot_id() == sighting.boot and _start_of(sighting.pid) == sighting.start
+        # Only now: what has just been seen as a zombie is nobody else's to see to.
         self._reap()
-        return _boot_id() == sighting.boot and _start_of(sighting.pid) == sighting.start
+        return lives
 
     def signal(self, sighting: Sighting, number: int) -> None:
         """

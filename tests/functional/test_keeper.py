@@ -380,9 +380,11 @@ async def test_state_removed(tmp_path: Path) -> None:
     await node.meet()
     await node.start(run_of(1, "sh", "-c", f"echo $$ > {tmp_path / 'pid'}; exec sleep 60"))
     pid = await pid_in(tmp_path / "pid")
-    keeper = node.pid
+    keeper = node.place.named()
+    assert keeper is not None
     state.rename(tmp_path / "elsewhere")
-    await until(_LIMIT, "it goes on", lambda: not is_there(keeper) and not is_there(pid))
+    # What asks the place has it see to a child that has ended, which is_there alone does not.
+    await until(_LIMIT, "it goes on", lambda: not node.place.lives(keeper) and not is_there(pid))
     await pause(0.1)
     assert not state.exists()
     node.runner.close()
