@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -18,6 +19,8 @@ from jobcluster.core.values import ADMITTED_NAME, is_name
 
 __all__ = [
     "BALANCER",
+    "CLIENT_PORT",
+    "CLIENT_SOCKET",
     "NODE",
     "Setting",
     "UnusableSettingError",
@@ -31,9 +34,16 @@ __all__ = [
     "resolve",
     "seconds",
     "split_endpoint",
+    "state_home",
     "text",
     "whole",
 ]
+
+CLIENT_PORT: Final = "tcp:9001:interface=127.0.0.1"
+"""Where programs find a node that was told nothing else."""
+
+CLIENT_SOCKET: Final = "client"
+"""The name of the UNIX socket in a node's state directory, where they always do."""
 
 _T = TypeVar("_T")
 
@@ -268,6 +278,13 @@ NODE: Final[tuple[Setting[Any], ...]] = (
     Setting(
         "console", "tcp:9000:interface=127.0.0.1", text, "where sessions connect (an endpoint)"
     ),
+    Setting(
+        "client",
+        "auto",
+        text,
+        "where programs connect, beside the UNIX socket in the state directory: an endpoint, auto"
+        " for tcp:9001:interface=127.0.0.1 unless that is taken, or none",
+    ),
     Setting("state", "", text, "the directory that keeps this node's jobs"),
     Setting("name", "", node_name, "the node's name; by default the host's, made to fit"),
     Setting(
@@ -321,6 +338,14 @@ def resolve(
     @raise UnusableSettingError: if one is nonsense.
     """
     return {setting.name: setting.read(options.get(setting.name), environ) for setting in settings}
+
+
+def state_home(environ: Mapping[str, str]) -> Path:
+    """
+    Where the state directories are of nodes that were told nothing else.
+    """
+    home = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "jobcluster"
 
 
 def split_endpoint(endpoint: str) -> tuple[str, list[str], dict[str, str]]:

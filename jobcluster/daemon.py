@@ -21,7 +21,7 @@ from twisted.python import usage
 from jobcluster.config import Setting, UnusableSettingError, has_port, is_beyond_loopback, resolve
 from jobcluster.logs import choose
 
-__all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "serve"]
+__all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "listen", "serve", "warn_of_trust"]
 
 _FLAGS = ("trust-network", "verbose")
 
@@ -91,11 +91,16 @@ class DaemonOptions(usage.Options):
             self.chosen = resolve(self.settings, given, os.environ)
         except UnusableSettingError as reason:
             raise SystemExit(str(reason)) from None
-        self._check_listening()
+        self.check_listening(self.listening)
         self._prepare_twistd()
 
-    def _check_listening(self) -> None:
-        endpoint, source = self.chosen[self.listening], self.sources[self.listening]
+    def check_listening(self, option: str) -> None:
+        """
+        See whether an option says where to listen, and where that may be done.
+
+        @raise SystemExit: if it does not.
+        """
+        endpoint, source = self.chosen[option], self.sources[option]
         check_server_endpoint(source, endpoint)
         if is_beyond_loopback(endpoint) and not self.chosen["trust-network"]:
             raise SystemExit(
@@ -163,22 +168,45 @@ def serve(
     """
     Have a daemon listen, and see to its clock.
     """
+    # A step of the wall clock must not make every peer seem silent at once.
+    reactor.seconds = time.monotonic
+    endpoint = options.chosen[options.listening]
+    listen(services, reactor, endpoint, f"--{options.listening} {endpoint}", factory, farewell)
+    if options.chosen["trust-network"]:
+        warn_of_trust(endpoint)
+
+
+def warn_of_trust(endpoint: str) -> None:
+    """
+    Say aloud what C{--trust-network} means.
+    """
+    _log.critical(
+        "--trust-network: EVERYONE WHO REACHES {endpoint} CAN RUN JOBS HERE, without a password"
+        " and in clear text",
+        endpoint=endpoint,
+    )
+
+
+def listen(
+    services: IService,
+    reactor: Any,  # noqa: ANN401 - see serve
+    endpoint: str,
+    described: str,
+    factory: IProtocolFactory,
+    farewell: Callable[[], None],
+    *,
+    is_needed: bool = True,
+) -> None:
+    """
+    Have a daemon listen; see L{jobcluster.services.listening.Listener}.
+    """
     from twisted.internet.endpoints import serverFromString
 
     from jobcluster.services.listening import Listener
 
-    # A step of the wall clock must not make every peer seem silent at once.
-    reactor.seconds = time.monotonic
-    endpoint = options.chosen[options.listening]
-    described = f"--{options.listening} {endpoint}"
-    listener: Any = Listener(serverFromString(reactor, endpoint), factory, described, farewell)
+    server = serverFromString(reactor, endpoint)
+    listener: Any = Listener(server, factory, described, farewell, is_needed=is_needed)
     listener.setServiceParent(services)
-    if options.chosen["trust-network"]:
-        _log.critical(
-            "--trust-network: EVERYONE WHO REACHES {endpoint} CAN RUN JOBS HERE, without a password"
-            " and in clear text",
-            endpoint=endpoint,
-        )
 
 
 def end_with(reactor: Any, reason: str) -> None:  # noqa: ANN401 - see serve

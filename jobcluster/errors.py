@@ -19,7 +19,9 @@ __all__ = [
     "MalformedBatchError",
     "MalformedTicketError",
     "NodeAwayError",
+    "NodeUnreachableError",
     "NotAcknowledgedError",
+    "NotGreetedError",
     "NotJoinedError",
     "OutputMissingError",
     "OutputNotKeptError",
@@ -89,6 +91,14 @@ class BoxTooLargeError(PeerError):
 
 class MalformedBatchError(PeerError):
     """The other side sent something that this version does not understand."""
+
+
+class NotGreetedError(PeerError):
+    """This connection has not said Hello, which comes before everything else."""
+
+
+class NodeUnreachableError(PeerError):
+    """No node answers there: start one, or name another with --connect or JOBCLUSTER_CONNECT."""
 
 
 class NotJoinedError(PeerError):

@@ -219,7 +219,8 @@ class IClusterView(Interface):
     Every Deferred fails with a L{jobcluster.errors.JobclusterError} and nothing else.
     """
 
-    name: str = Attribute("the node's name")
+    name: str = Attribute("the node's name; empty as long as its store is not open")
+    store: str = Attribute("the id of its store; empty as long as that is not open")
 
     def submit(specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
         """

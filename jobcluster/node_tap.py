@@ -15,9 +15,16 @@ from typing import Any, Final, cast
 
 from twisted.application.service import MultiService, Service
 
-from jobcluster.config import NODE
-from jobcluster.daemon import DaemonOptions, check_client_endpoint, end_with, serve
-from jobcluster.interfaces import IRunner
+from jobcluster.config import CLIENT_PORT, CLIENT_SOCKET, NODE, is_beyond_loopback, state_home
+from jobcluster.daemon import (
+    DaemonOptions,
+    check_client_endpoint,
+    end_with,
+    listen,
+    serve,
+    warn_of_trust,
+)
+from jobcluster.interfaces import IClusterView, IRunner
 
 __all__ = ["Options", "makeService", "runner_maker"]
 
@@ -41,6 +48,8 @@ class Options(DaemonOptions):
         """
         super().postOptions()
         check_client_endpoint(self.sources["balancer"], self.chosen["balancer"])
+        if self.chosen["client"] not in ("auto", "none"):
+            self.check_listening("client")
         self.chosen["state"] = self.chosen["state"] or _state_directory(self.chosen["name"])
         self.chosen["name"] = self.chosen["name"] or _host_name()
 
@@ -53,8 +62,7 @@ def _host_name() -> str:
 
 
 def _state_directory(name: str) -> str:
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return str(Path(home) / "jobcluster" / (name or "node"))
+    return str(state_home(os.environ) / (name or "node"))
 
 
 def _usable_cores() -> int:
@@ -156,4 +164,38 @@ def makeService(options: Options) -> MultiService:
     Service.setServiceParent(node, services)
     console = ConsoleFactory(client, reactor, chosen["console-prompt"])
     serve(services, reactor, options, console, lambda: console.leave("This node stops."))
+    node.opened = _serve_clients(services, reactor, chosen, client)
     return services
+
+
+def _serve_clients(
+    services: MultiService,
+    reactor: Any,  # noqa: ANN401 - see runner_maker
+    chosen: Mapping[str, Any],
+    view: IClusterView,
+) -> Callable[[], None]:
+    """
+    Have a node listen for programs, on a port, and on a socket in its state directory.
+
+    @return: what is to be called once that directory is locked.
+    """
+    from twisted.internet.endpoints import UNIXServerEndpoint
+
+    from jobcluster.consoles.amp import ClientFactory
+    from jobcluster.services.listening import SocketFile
+
+    factory = ClientFactory(view, reactor)
+    path = Path(chosen["state"]).absolute() / CLIENT_SOCKET
+    endpoint = UNIXServerEndpoint(reactor, str(path), mode=0o600, wantPID=False)
+    local: Any = SocketFile(path, endpoint, factory, factory.leave)
+    local.setServiceParent(services)
+    where = chosen["client"]
+    if where != "none":
+        is_asked_for = where != "auto"
+        port = where if is_asked_for else CLIENT_PORT
+        described = f"--client {port}"
+        listen(services, reactor, port, described, factory, factory.leave, is_needed=is_asked_for)
+        if is_beyond_loopback(port):
+            warn_of_trust(port)
+    opened: Callable[[], None] = local.open
+    return opened

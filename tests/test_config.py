@@ -99,6 +99,7 @@ BALANCERS = (
 NODES = (
     Case("balancer", "tcp:127.0.0.1:7000", {"unix:x": "unix:x"}, (), ""),
     Case("console", "tcp:9000:interface=127.0.0.1", {"unix:x": "unix:x"}, (), ""),
+    Case("client", "auto", {"none": "none", "tcp:9001": "tcp:9001"}, (), ""),
     Case("state", "", {"/var/lib/node": "/var/lib/node", "": ""}, (), ""),
     Case(
         "name",

@@ -14,7 +14,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster import balancer_tap, node_tap
-from jobcluster.config import BALANCER, NODE, is_beyond_loopback
+from jobcluster.config import BALANCER, CLIENT_PORT, NODE, is_beyond_loopback
 from jobcluster.daemon import DaemonOptions
 from jobcluster.services.clocks import machine_clocks
 
@@ -98,6 +98,7 @@ class OptionsTests(SynchronousTestCase):
             (balancer_tap.Options, "--listen"),
             (node_tap.Options, "--console"),
             (node_tap.Options, "--balancer"),
+            (node_tap.Options, "--client"),
         ):
             for text in ("", "nonsense", "tcp", "tcp:x", "7000", "tcp\n:7000", "what:7000"):
                 said = self.refused(tap, option, text)
@@ -108,7 +109,11 @@ class OptionsTests(SynchronousTestCase):
         """
         To listen beyond loopback takes an option that says so; the line says what to do (C9).
         """
-        for tap, option in ((balancer_tap.Options, "--listen"), (node_tap.Options, "--console")):
+        for tap, option in (
+            (balancer_tap.Options, "--listen"),
+            (node_tap.Options, "--console"),
+            (node_tap.Options, "--client"),
+        ):
             for endpoint in ("tcp:7000", "tcp:7000:interface=0.0.0.0"):
                 said = self.refused(tap, option, endpoint)
                 self.assertIn(f"{option} {endpoint}", said)
@@ -123,6 +128,7 @@ class OptionsTests(SynchronousTestCase):
         """
         for tap, option in ((balancer_tap.Options, "listen"), (node_tap.Options, "console")):
             self.assertFalse(is_beyond_loopback(parse(tap).chosen[option]))
+        self.assertFalse(is_beyond_loopback(CLIENT_PORT))
 
 
 class TwistdTests(SynchronousTestCase):
@@ -213,8 +219,16 @@ class MakeServiceTests(SynchronousTestCase):
             node_tap.Options,
             ["--console", LOOPBACK, "--state", str(state), "--slots", "3"],
         )
-        self.assertEqual(["NodeService", "Listener"], services)
+        self.assertEqual(["NodeService", "Listener", "SocketFile", "Listener"], services)
         self.assertFalse(state.exists())
+
+    def test_node_without_a_port(self) -> None:
+        """
+        A node need not listen for programs on a port.
+        """
+        arguments = ["--console", LOOPBACK, "--state", self.mktemp(), "--client", "none"]
+        services = self.made(node_tap.makeService, node_tap.Options, arguments)
+        self.assertEqual(["NodeService", "Listener", "SocketFile"], services)
 
     def test_settings_arrive(self) -> None:
         """

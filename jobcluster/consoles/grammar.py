@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from jobcluster.consoles import verbs
 from jobcluster.consoles.run import RUN_USAGE, read_run
 from jobcluster.consoles.words import quote
+from jobcluster.core.payloads import MAX_SLEEP
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec, Status, parse_ticket
 from jobcluster.errors import MalformedTicketError, UserError
 from jobcluster.interfaces import IClusterView
@@ -22,7 +23,6 @@ from jobcluster.interfaces import IClusterView
 __all__ = [
     "ALONE",
     "ANYWHERE",
-    "MAX_SLEEP",
     "Ask",
     "Leave",
     "Listen",
@@ -33,9 +33,6 @@ __all__ = [
     "Submit",
     "parse",
 ]
-
-MAX_SLEEP: Final = 31 * 24 * 3600 * 1000
-"""The longest sleep, in milliseconds."""
 
 ALONE: Final = ""
 """The group of what starts when all before it was answered, and is answered before the next."""

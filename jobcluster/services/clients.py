@@ -62,6 +62,12 @@ class ClusterClient:
         identity = self._node.identity
         return "" if identity is None else identity.name
 
+    @property
+    def store(self) -> str:
+        """The id of its store; empty before that is open."""
+        identity = self._node.identity
+        return "" if identity is None else identity.store
+
     def joined(self) -> str:
         """
         See L{IClusterView.joined}.

@@ -73,6 +73,8 @@ class NodeService(Service):
         self._log = Logger(namespace="jobcluster.node")
         self.link: BalancerLink | None = None
         """Set by whoever builds the node, before it is started."""
+        self.opened: Callable[[], None] = lambda: None
+        """Called once its store is open, and so its state directory locked; to be set likewise."""
         self._life: Life | None = None
         self._retry: IDelayedCall | None = None
         self._upkeep = Upkeep(
@@ -165,6 +167,8 @@ class NodeService(Service):
             await self._tidy()
         # A runner may have to know the name.
         before, self.identity = self.identity, identity
+        if before is None:
+            self.opened()
         runner = self._unborn = self._make_runner()
         try:
             keeper, adopted = await runner.inventory()

@@ -162,6 +162,10 @@ class _End:
         """End from outside, at both ends."""
         self._end(ConnectionLost(), ConnectionLost())
 
+    def deafen(self) -> None:
+        """Have nothing arrive here any more, though the connection lasts."""
+        self._deaf = True
+
     def die(self) -> None:
         """End with the process."""
         self.cut()

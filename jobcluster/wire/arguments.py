@@ -10,9 +10,9 @@ from typing import Any, Final
 from twisted.protocols import amp
 
 from jobcluster.errors import MalformedBatchError
-from jobcluster.wire.codec import pack, unpack
+from jobcluster.wire.codec import pack, pack_many, unpack, unpack_many
 
-__all__ = ["PIECE", "Batch", "Spread"]
+__all__ = ["PIECE", "Batch", "Many", "Spread"]
 
 PIECE: Final = 65_535
 """The most bytes of one AMP value: its length is sent in 16 bits."""
@@ -106,3 +106,30 @@ class Batch(Spread):
         @raise MalformedBatchError: if that cannot be done.
         """
         return pack(value)
+
+
+class Many(Spread):
+    """Any number of values of one kind, which L{jobcluster.wire.codec} can write, spread."""
+
+    def __init__(self, kind: type) -> None:
+        """
+        An argument that is a sequence of these.
+        """
+        super().__init__()
+        self.kind = kind
+
+    def read(self, data: bytes) -> Any:  # noqa: ANN401 - a tuple of self.kind
+        """
+        Unpack them.
+
+        @raise MalformedBatchError: if that cannot be done.
+        """
+        return unpack_many(self.kind, data)
+
+    def write(self, value: Any) -> bytes:  # noqa: ANN401 - a sequence of self.kind
+        """
+        Pack them.
+
+        @raise MalformedBatchError: if that cannot be done.
+        """
+        return pack_many(self.kind, value)

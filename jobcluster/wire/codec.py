@@ -9,20 +9,21 @@ number that SQLite or a timer would choke on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, get_type_hints
 
 import attrs
 import msgspec
 
-from jobcluster.core.values import Terms
-from jobcluster.core.views import Ask, Reply
+from jobcluster.core.client_words import Greeting, Listing, Shown, Told
+from jobcluster.core.values import Spec, Terms
+from jobcluster.core.views import Ask, ClusterView, Reply
 from jobcluster.core.words import Dispatch, JoinPart, Report
 from jobcluster.errors import MalformedBatchError
 from jobcluster.wire.bounds import find_bad_number
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pack_many", "unpack", "unpack_many"]
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class _Shape(Generic[T]):
         self._kind: Callable[..., T] = kind
         self._names = [field.name for field in fields]
         self._values: Callable[[object], tuple[object, ...]] = attrgetter(*self._names)
-        self._struct: Callable[..., msgspec.Struct] = msgspec.defstruct(
+        self.struct: Callable[..., msgspec.Struct] = msgspec.defstruct(
             kind.__name__,
             [
                 (field.name, hints[field.name])
@@ -55,13 +56,21 @@ class _Shape(Generic[T]):
             omit_defaults=True,
             forbid_unknown_fields=True,
         )
-        self._decode = msgspec.msgpack.Decoder(self._struct).decode
+        self._decode = msgspec.msgpack.Decoder(self.struct).decode
 
     def encode(self, value: T) -> bytes:
-        return _encode(self._struct(*self._values(value)))
+        return _encode(self.close(value))
 
     def decode(self, data: bytes) -> T:
-        return self._kind(*self._values(self._decode(data)))
+        return self.open(self._decode(data))
+
+    def close(self, value: T) -> msgspec.Struct:
+        """What goes between, of a value."""
+        return self.struct(*self._values(value))
+
+    def open(self, struct: msgspec.Struct) -> T:
+        """The value, of what goes between."""
+        return self._kind(*self._values(struct))
 
     def fault(self, value: T) -> str:
         """The name of the first field that cannot be encoded."""
@@ -74,17 +83,34 @@ class _Shape(Generic[T]):
 
 
 _SHAPES: Final[dict[type, _Shape[Any]]] = {
-    kind: _Shape(kind) for kind in (JoinPart, Report, Dispatch, Ask, Reply, Terms)
+    kind: _Shape(kind)
+    for kind in (
+        *(JoinPart, Report, Dispatch, Ask, Reply, Terms),
+        *(Spec, Greeting, Listing, ClusterView),
+    )
 }
 _OF_ROWS: Final = frozenset({JoinPart, Report, Dispatch})
 _SCALARS: Final[dict[type, Callable[[bytes], Any]]] = {
-    kind: msgspec.msgpack.Decoder(kind).decode for kind in (bool, int)
+    kind: msgspec.msgpack.Decoder(kind).decode for kind in (bool, int, float, str)
+}
+
+
+def _decoder_of_many(row: object) -> Callable[[bytes], tuple[Any, ...]]:
+    many: Any = tuple[row, ...]  # type: ignore[valid-type]
+    return msgspec.msgpack.Decoder(many).decode
+
+
+_MANY: Final[dict[type, Callable[[bytes], tuple[Any, ...]]]] = {
+    str: _decoder_of_many(str),
+    Told: _decoder_of_many(Told),
+    Shown: _decoder_of_many(Shown),
+    Spec: _decoder_of_many(_SHAPES[Spec].struct),
 }
 
 
 def pack(value: object) -> bytes:
     """
-    Write a C{JoinPart}, C{Report}, C{Dispatch}, C{Ask}, C{Reply} or C{Terms}, a C{bool} or C{int}.
+    Write a batch, a value of one of the kinds that have a shape here, or a scalar.
 
     @raise MalformedBatchError: for what has no form on the wire, such as half a surrogate pair; it
         names the field.
@@ -112,3 +138,34 @@ def unpack(kind: type[T], data: bytes) -> T:
     if path:
         raise MalformedBatchError(f"{kind.__name__}: number out of range - at `{path}`")
     return value
+
+
+def pack_many(kind: type[T], values: Sequence[T]) -> bytes:
+    """
+    Write any number of C{str}, C{Told}, C{Shown} or C{Spec}.
+
+    @raise MalformedBatchError: as for L{pack}.
+    """
+    shape = _SHAPES.get(kind)
+    try:
+        return _encode(values if shape is None else [shape.close(value) for value in values])
+    except _ENCODE_FAULTS as error:
+        raise MalformedBatchError(f"{kind.__name__}: {error}") from error
+
+
+def unpack_many(kind: type[T], data: bytes) -> tuple[T, ...]:
+    """
+    Read what L{pack_many} wrote.
+
+    @raise MalformedBatchError: for anything else; it names the field.
+    """
+    shape = _SHAPES.get(kind)
+    try:
+        rows = _MANY[kind](data)
+    except _DECODE_FAULTS as error:
+        raise MalformedBatchError(f"{kind.__name__}: {error}") from error
+    values: tuple[T, ...] = rows if shape is None else tuple(map(shape.open, rows))
+    path = find_bad_number(values, data)
+    if path:
+        raise MalformedBatchError(f"{kind.__name__}: number out of range - at `{path}`")
+    return values

@@ -67,6 +67,7 @@ class FakeCluster:
         @param delay: seconds that each call takes.
         """
         self.name = "alpha"
+        self.store = "store-of-alpha"
         self.clock = clock
         self.delay = delay
         self.table: dict[int, JobView] = {}

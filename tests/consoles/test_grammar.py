@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.consoles.grammar import (
     ALONE,
-    MAX_SLEEP,
     Ask,
     Leave,
     Listen,
@@ -19,6 +18,7 @@ from jobcluster.consoles.grammar import (
     Submit,
     parse,
 )
+from jobcluster.core.payloads import MAX_SLEEP
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.errors import JobclusterError, MalformedTicketError, UserError
 from tests.consoles.rig import FakeCluster, ticket

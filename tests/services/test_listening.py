@@ -4,17 +4,18 @@ Ports that are open, or the daemon does not start.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import UNIXServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.services.listening import Listener
+from jobcluster.services.listening import Listener, SocketFile
 
 
 class TakenReactor(MemoryReactorClock):
@@ -27,6 +28,17 @@ class TakenReactor(MemoryReactorClock):
     ) -> IListeningPort:
         """See L{IReactorTCP}."""
         raise CannotListenError(interface, port, OSError(98, "Address already in use"))
+
+    def listenUNIX(
+        self,
+        address: str,
+        factory: IProtocolFactory,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,  # noqa: FBT001, FBT002 - the interface's
+    ) -> IListeningPort:
+        """See L{IReactorUNIX}."""
+        raise CannotListenError(None, address, OSError(36, "File name too long"))
 
 
 class SlowPort:
@@ -134,6 +146,16 @@ class ListenerTests(SynchronousTestCase):
         error = self.assertRaises(SystemExit, self.listener_on(Broken()).startService)
         self.assertIn("Permission denied", str(error))
 
+    def test_not_needed(self) -> None:
+        """
+        A port that is not needed may be taken: the daemon does without it.
+        """
+        endpoint = serverFromString(TakenReactor(), "tcp:7000")
+        listener = Listener(endpoint, Factory(), "--client tcp:7000", is_needed=False)
+        listener.startService()
+        self.assertIsNone(listener.port)
+        self.successResultOf(listener.stopService())
+
     def test_stop(self) -> None:
         """
         When it stops, those who are connected hear it, and then the port is closed.
@@ -158,3 +180,59 @@ class ListenerTests(SynchronousTestCase):
         One that never listened has nothing to close.
         """
         self.successResultOf(self.listener.stopService())
+
+
+class SocketFileTests(SynchronousTestCase):
+    """
+    L{SocketFile}.
+    """
+
+    def setUp(self) -> None:
+        """
+        One that does not listen yet.
+        """
+        self.said: list[str] = []
+        self.endpoint = SlowEndpoint()
+        self.path = Path(self.mktemp())
+        self.socket = SocketFile(
+            self.path,
+            self.endpoint,  # type: ignore[arg-type]
+            Factory(),
+            lambda: self.said.append("good-bye"),
+        )
+
+    def test_opened(self) -> None:
+        """
+        It listens once it is told to, in place of what was left there, and is closed in order.
+        """
+        self.path.write_bytes(b"")
+        self.socket.startService()
+        self.assertTrue(self.path.exists())
+        self.socket.open()
+        self.assertFalse(self.path.exists())
+        stopped = self.socket.stopService()
+        self.assertEqual(["good-bye"], self.said)
+        self.assertNoResult(stopped)
+        self.endpoint.port.closed.callback(None)
+        self.successResultOf(stopped)
+
+    def test_stopped_before(self) -> None:
+        """
+        What was stopped does not listen any more, and touches nothing.
+        """
+        self.path.write_bytes(b"")
+        self.socket.startService()
+        self.successResultOf(self.socket.stopService())
+        self.socket.open()
+        self.assertTrue(self.path.exists())
+
+    def test_impossible(self) -> None:
+        """
+        Where it cannot be, the daemon does without it.
+        """
+        place = Path(self.mktemp())
+        endpoint = UNIXServerEndpoint(TakenReactor(), str(place))
+        socket = SocketFile(place, endpoint, Factory(), lambda: None)
+        socket.startService()
+        socket.open()
+        self.successResultOf(socket.stopService())

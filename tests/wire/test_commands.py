@@ -6,11 +6,11 @@ from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster import errors
-from jobcluster.core import views, words
-from jobcluster.core.values import Terms
+from jobcluster.core import client_words, views, words
+from jobcluster.core.values import Spec, Terms
 from jobcluster.errors import JobclusterError, PeerError, RefusedError, StoreError
-from jobcluster.wire import commands
-from jobcluster.wire.arguments import Batch, Spread
+from jobcluster.wire import client_commands, commands
+from jobcluster.wire.arguments import Batch, Many, Spread
 
 SHAPES = {
     b"Join": ({b"version": int, b"part": bytes}, {b"terms": Terms | None}),
@@ -18,6 +18,28 @@ SHAPES = {
     b"Dispatch": ({b"batch": words.Dispatch}, {}),
     b"Ask": ({b"ask": views.Ask}, {b"reply": views.Reply}),
     b"Leave": ({b"keep": bool}, {}),
+}
+SHAPES_FOR_CLIENTS = {
+    b"Hello": ({b"version": int}, {b"greeting": client_words.Greeting}),
+    b"Submit": (
+        {b"jobs": tuple[Spec, ...], b"watch": bool},
+        {b"rows": tuple[client_words.Told, ...]},
+    ),
+    b"Query": ({b"tickets": tuple[str, ...]}, {b"rows": tuple[client_words.Shown, ...]}),
+    b"Wait": (
+        {b"tickets": tuple[str, ...], b"patience": float},
+        {b"rows": tuple[client_words.Shown, ...]},
+    ),
+    b"Watch": ({b"tickets": tuple[str, ...]}, {}),
+    b"Unwatch": ({b"tickets": tuple[str, ...]}, {}),
+    b"Changed": ({b"rows": tuple[client_words.Shown, ...]}, {}),
+    b"Fetch": (
+        {b"ticket": str, b"stream": str, b"offset": int, b"limit": int},
+        {b"data": bytes},
+    ),
+    b"Cancel": ({b"tickets": tuple[str, ...]}, {b"rows": tuple[client_words.Told, ...]}),
+    b"List": ({b"listing": client_words.Listing}, {b"rows": tuple[client_words.Shown, ...]}),
+    b"Nodes": ({}, {b"cluster": views.ClusterView}),
 }
 """Arguments and response of each."""
 
@@ -36,6 +58,8 @@ def shape(arguments: list[tuple[bytes, amp.Argument]]) -> dict[bytes, object]:
         if isinstance(argument, Batch):
             kind: object = argument.kind
             shapes[name] = argument.kind | None if argument.optional else kind
+        elif isinstance(argument, Many):
+            shapes[name] = tuple[argument.kind, ...]  # type: ignore[name-defined]
         elif isinstance(argument, Spread):
             shapes[name] = bytes
     return shapes
@@ -48,7 +72,7 @@ class CommandTests(SynchronousTestCase):
         """Find them all."""
         self.commands = [
             found
-            for found in vars(commands).values()
+            for found in (*vars(commands).values(), *vars(client_commands).values())
             if isinstance(found, type) and issubclass(found, amp.Command)
         ]
 
@@ -58,7 +82,7 @@ class CommandTests(SynchronousTestCase):
             command.commandName: (shape(command.arguments), shape(command.response))
             for command in self.commands
         }
-        self.assertEqual(shapes, SHAPES)
+        self.assertEqual(shapes, SHAPES | SHAPES_FOR_CLIENTS)
         for command in self.commands:
             for _, argument in [*command.arguments, *command.response]:
                 self.assertIsInstance(argument, Spread)

@@ -1,0 +1,3 @@
+"""
+Clients of a cluster: for Twisted, and for programs that block.
+"""
