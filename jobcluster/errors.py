@@ -16,6 +16,7 @@ __all__ = [
     "KeeperError",
     "KeeperSilentError",
     "KeeperVersionError",
+    "KeyTakenError",
     "MalformedBatchError",
     "MalformedTicketError",
     "NodeAwayError",
@@ -66,6 +67,10 @@ class UnknownTicketError(UserError):
 
 class ExpiredTicketError(UserError):
     """That ticket has expired: its result is no longer kept."""
+
+
+class KeyTakenError(UserError):
+    """That key is the key of another job: use a new one for a new job."""
 
 
 # -- what another process said, or did not say -----------------------------------------------------

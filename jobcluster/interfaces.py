@@ -12,8 +12,9 @@ from zope.interface import Attribute, Interface
 from jobcluster.core.actions import Run
 from jobcluster.core.events import RunnerEvent
 from jobcluster.core.records import Change, Identity, Recovered
-from jobcluster.core.values import Adopted, Job, Offer, Ref, Spec
-from jobcluster.core.views import ClusterView, JobView
+from jobcluster.core.values import Adopted, Job, Keyed, Offer, Ref, Spec
+from jobcluster.core.views import ClusterView, Filter, JobView
+from jobcluster.errors import UserError
 
 __all__ = [
     "IClusterView",
@@ -77,17 +78,24 @@ class IStore(Interface):
         Fires with one job as a client sees it, or with C{None} if it was never here.
         """
 
-    def views(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def keys(wanted: Sequence[str]) -> Deferred[tuple[Keyed, ...]]:
+        """
+        Fires with those keys that jobs have, expired ones included, in any order.
+        """
+
+    def views(wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         Fires with jobs in the order of their ids, those after C{after}.
 
-        @param state: C{""} for all, C{"open"} for those without an outcome, or an outcome's status.
+        @param wanted: of the states of unfinished jobs it may name C{"open"} alone; an expired job
+            has neither name nor tags.
         """
 
     def expire(before: int, limit: int) -> Deferred[int]:
         """
         Reduce outcomes from before that time (milliseconds since the epoch) to tombstones, and
-        forget tombstones whose jobs ended twice as long ago as that; at most C{limit} of each.
+        forget tombstones whose jobs ended twice as long ago as that, and their keys with them; at
+        most C{limit} of each.
 
         Fires with how many were reduced or forgotten.
         """
@@ -222,9 +230,15 @@ class IClusterView(Interface):
     name: str = Attribute("the node's name; empty as long as its store is not open")
     store: str = Attribute("the id of its store; empty as long as that is not open")
 
-    def submit(specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+    def submit(specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
         """
-        Fires with the tickets, once the jobs are on the disk.
+        Fires, once the jobs are on the disk, with their tickets in the same order.
+
+        In the place of the ticket of a job that is not taken is the reason, which is an error of
+        whoever described it, such as L{jobcluster.errors.KeyTakenError}; the others are taken.
+        A key that this node knows, or that a job before it has, gives the ticket of that job, for
+        as long as that ticket is known.  Where all of it fails nobody knows which of them exist;
+        those that have a key may be submitted again to the same node to learn that.
         """
 
     def view(ticket: str) -> Deferred[JobView]:
@@ -264,12 +278,9 @@ class IClusterView(Interface):
         Fails as L{view} does, or with L{jobcluster.errors.OutputMissingError}.
         """
 
-    def jobs(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def jobs(wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         Fires with jobs of this node in the order of their submission, those after the id C{after}.
-
-        @param state: C{""} for all, C{"open"} for those without an outcome, C{"waiting"},
-            C{"running"} or C{"cancelling"}, or an outcome's status.
         """
 
     def cluster() -> Deferred[ClusterView]:

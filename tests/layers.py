@@ -58,6 +58,7 @@ CORE: Names = {"jobcluster.core"}
 SHOWN: Names = {
     "jobcluster.core.client_words",
     "jobcluster.core.commands",
+    "jobcluster.core.description",
     "jobcluster.core.payloads",
     "jobcluster.core.values",
     "jobcluster.core.views",

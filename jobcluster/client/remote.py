@@ -19,12 +19,13 @@ from jobcluster.client.connection import ConnectionEndedError, error_of
 from jobcluster.client.link import PATIENCE, Link, Place
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
 from jobcluster.core.values import Spec, format_ticket
-from jobcluster.core.views import ClusterView, JobView
+from jobcluster.core.views import ClusterView, Filter, JobView
 from jobcluster.errors import (
     CallTimedOutError,
     NodeUnreachableError,
     NotAcknowledgedError,
     StoreOpeningError,
+    UserError,
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.wire import client_commands as commands
@@ -129,11 +130,11 @@ class RemoteNode:
                 wait.errback(Failure(error))
         self._link.close()
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
         """
-        See L{IClusterView.submit}; fails as the first one that is refused.
+        See L{IClusterView.submit}.
         """
-        asked = [self._submissions.ask((spec, False)).addCallback(_text_of) for spec in specs]
+        asked = [self._submissions.ask((spec, False)).addCallback(_answer_of) for spec in specs]
         return gatherResults(asked, consumeErrors=True).addCallbacks(tuple, _first_failure)
 
     def run(self, spec: Spec) -> tuple[Deferred[str], Deferred[JobView]]:
@@ -198,11 +199,11 @@ class RemoteNode:
         asked = {"ticket": ticket, "stream": stream, "offset": offset, "limit": limit}
         return self._ask(commands.Fetch, asked).addCallback(lambda answer: answer["data"])
 
-    def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
         """
-        return Deferred.fromCoroutine(self._jobs(state, after, limit))
+        return Deferred.fromCoroutine(self._jobs(wanted, after, limit))
 
     def cluster(self) -> Deferred[ClusterView]:
         """
@@ -210,10 +211,10 @@ class RemoteNode:
         """
         return self._ask(commands.Nodes, {}).addCallback(lambda answer: answer["cluster"])
 
-    async def _jobs(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
+    async def _jobs(self, wanted: Filter, after: int, limit: int) -> tuple[JobView, ...]:
         await self.connect()
         behind = format_ticket(self.name, after) if after else ""
-        listing = Listing(state, behind, limit)
+        listing = Listing(wanted.state, wanted.name, wanted.tags, behind, limit)
         answer = await self._ask(commands.List, {"listing": listing})
         return tuple(row.view for row in answer["rows"] if row.view is not None)
 
@@ -301,7 +302,16 @@ class RemoteNode:
 
 def _is_repeatable(spec: Spec) -> bool:
     """Whether a job may be submitted twice: then it is one all the same."""
-    return bool(getattr(spec, "key", ""))
+    return bool(spec.key)
+
+
+def _answer_of(row: Told) -> str | UserError:
+    if not row.error:
+        return row.text
+    error = error_of(row.error, row.text)
+    if not isinstance(error, UserError):
+        raise error
+    return error
 
 
 def _text_of(row: Told) -> str:

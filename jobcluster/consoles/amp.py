@@ -20,6 +20,7 @@ from jobcluster.consoles.watching import MOST_WATCHED, Vigil, Watch
 from jobcluster.core.client_words import CLIENT_VERSION, Greeting, Listing, Shown, Told
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import Spec, format_ticket, parse_ticket
+from jobcluster.core.views import STATES, Filter
 from jobcluster.errors import (
     JobclusterError,
     MalformedTicketError,
@@ -221,7 +222,10 @@ class ClientPeer(BoundedAMP):
                 raise MalformedTicketError
             after = parsed[1]
         limit = min(max(listing.limit, 1), _PAGE)
-        page = await self._view.jobs(listing.state, after, limit)
+        if listing.state and listing.state not in STATES:
+            raise UserError(f"There is no such state: the states are {', '.join(STATES)}.")
+        wanted = Filter(listing.state, listing.name, listing.tags)
+        page = await self._view.jobs(wanted, after, limit)
         rows = [Shown(format_ticket(name, job.job), brief(job)) for job in page]
         return {"rows": _cut(rows)}
 
@@ -263,8 +267,12 @@ async def submit_all(view: IClusterView, jobs: Sequence[Spec]) -> list[Told]:
         else:
             rows.append(None)
             good.append(spec)
-    tickets = iter(await view.submit(good) if good else ())
-    return [Told(next(tickets)) if row is None else row for row in rows]
+    answers = iter(await view.submit(good) if good else ())
+    return [_told(next(answers)) if row is None else row for row in rows]
+
+
+def _told(answer: str | UserError) -> Told:
+    return Told(answer) if isinstance(answer, str) else _refusal(Failure(answer))
 
 
 def _refusal(failure: Failure) -> Told:

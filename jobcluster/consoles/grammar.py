@@ -13,10 +13,14 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from jobcluster.consoles import verbs
+from jobcluster.consoles.options import OPTIONS_DETAIL
 from jobcluster.consoles.run import RUN_USAGE, read_run
+from jobcluster.consoles.shell import split
+from jobcluster.consoles.sleep import SLEEP_USAGE, read_milliseconds, read_sleep
 from jobcluster.consoles.words import quote
 from jobcluster.core.payloads import MAX_SLEEP
-from jobcluster.core.values import SLEEP, OnNodeLoss, Spec, Status, parse_ticket
+from jobcluster.core.values import SLEEP, Spec, parse_ticket
+from jobcluster.core.views import STATES, Filter
 from jobcluster.errors import MalformedTicketError, UserError
 from jobcluster.interfaces import IClusterView
 
@@ -40,19 +44,9 @@ ALONE: Final = ""
 ANYWHERE: Final = "anywhere"
 """The group of what asks nobody anything, so that it may stand in any group."""
 
-_STATES: Final = (
-    "open",
-    "waiting",
-    "running",
-    "cancelling",
-    Status.SUCCEEDED,
-    Status.FAILED,
-    Status.TIMED_OUT,
-    Status.CANCELLED,
-    Status.SKIPPED,
-    Status.QUARANTINED,
-    Status.LOST,
-)
+_ALL: Final = "all"
+
+_STATES: Final = (_ALL, *STATES)
 
 _SPACES: Final = re.compile(r"[ \t]+")
 
@@ -79,7 +73,7 @@ class Ask:
 class Listen:
     """A question with an answer of any length."""
 
-    state: str
+    wanted: Filter
     group: ClassVar[str] = ALONE
 
 
@@ -140,7 +134,7 @@ def parse(line: str) -> Request:
     @raise UserError: if it makes no sense; the error says why.
     """
     if line.isascii() and line.isdigit():
-        return _submission(line, OnNodeLoss.AGAIN)
+        return _sleep(read_milliseconds(line))
     # A pattern for the whole line would take for ever over a line of blanks.
     line = line.lstrip(" \t")
     if not line:
@@ -154,7 +148,7 @@ def parse(line: str) -> Request:
     if _is_meant_as_number(word):
         if rest:
             raise UserError(f"One number a line: what does {quote(rest)} mean?")
-        return _submission(word, OnNodeLoss.AGAIN)
+        return _sleep(read_milliseconds(word))
     if word[0] in "rR" and ("." in word or word[1].isdecimal()):
         return _read_result(f"{word[1:]} {rest}".rstrip())
     raise UserError(f"{quote(word)} is no verb: type help to see what can be typed.")
@@ -164,12 +158,9 @@ def parse(line: str) -> Request:
 
 
 def _read_sleep(rest: str) -> Request:
-    match _words(rest):
-        case ["--once", number]:
-            return _submission(number, OnNodeLoss.FAIL)
-        case [number]:
-            return _submission(number, OnNodeLoss.AGAIN)
-    raise _misused("sleep")
+    if rest.isascii() and rest.isdigit():
+        return _sleep(read_milliseconds(rest))
+    return Submit(read_sleep(rest))
 
 
 def _read_run(typed: str) -> Request:
@@ -201,15 +192,30 @@ def _read_cancel(rest: str) -> Request:
 
 
 def _read_list(rest: str) -> Request:
-    state = rest.lower() or "open"
-    if state not in _STATES:
-        raise UserError(f"{quote(rest)} is no state: {', '.join(_STATES)}.")
-    return Listen(state)
+    state = name = ""
+    tags: list[str] = []
+    for word in split(rest.encode("utf-8", "surrogateescape")):
+        text = word.decode("utf-8", "surrogateescape")
+        what, equals, value = text.partition("=")
+        match what.lower():
+            case "tag" if value:
+                tags.append(value)
+            case "name" if value and not name:
+                name = value
+            case "name" | "tag" if equals:
+                raise _misused("list")
+            case found if found == text.lower() and found in _STATES and not state:
+                state = found
+            case _ if state:
+                raise _misused("list")
+            case _:
+                raise UserError(f"{quote(text)} is no state: {', '.join(_STATES)}.")
+    return Listen(Filter("" if state == _ALL else state or "open", name, tuple(tags)))
 
 
 def _read_getall(rest: str) -> Request:
     _nothing("getall", rest)
-    return Listen("")
+    return Listen(Filter())
 
 
 def _read_nodes(rest: str) -> Request:
@@ -247,11 +253,10 @@ _RESULT: Final = _Verb(
 _VERBS: Final = {
     "sleep": _Verb(
         _read_sleep,
-        "sleep [--once] MS",
+        "sleep [OPTIONS] MS",
         "submit a job that sleeps so many milliseconds",
-        f"A bare number means the same. The most is {MAX_SLEEP} (31 days)."
-        " If the node that runs a job is lost, the job is run again elsewhere; with --once it is"
-        " run at most once, and then ends as lost.",
+        f"""{SLEEP_USAGE}; a bare number means the same. The most is {MAX_SLEEP} (31 days).
+        {OPTIONS_DETAIL}""",
     ),
     "run": _Verb(
         _read_run,
@@ -264,8 +269,7 @@ _VERBS: Final = {
         Options stand ahead of the command, and -- ends them.
         Bytes are passed on as typed, UTF-8 or not (0xFF is sent twice, as in telnet), but for
         control characters (NUL too), which no line has: have the command make them, as printf does.
-        If the node that runs a job is lost, the job is run again elsewhere; with --once it is run
-        at most once, and then ends as lost.""",
+        {OPTIONS_DETAIL}""",
         exact=True,
     ),
     "status": _Verb(
@@ -292,9 +296,10 @@ _VERBS: Final = {
     ),
     "list": _Verb(
         _read_list,
-        "list [STATE]",
-        "the jobs of this node without an outcome, or those in a state",
-        f"States: {', '.join(_STATES)}.",
+        "list [STATE] [name=NAME] [tag=TAG]...",
+        "the jobs of this node without an outcome, or those in a state, of a name, with tags",
+        f"States: {', '.join(_STATES)}; open are those without an outcome. What has blanks is"
+        " quoted: name='a b'. Of several tags a job has all.",
     ),
     "getall": _Verb(_read_getall, "getall", "every job of this node, with its result"),
     "cancel": _Verb(
@@ -359,19 +364,5 @@ def _is_meant_as_number(word: str) -> bool:
 
 # The same few durations come again and again, and a spec never changes.
 @lru_cache(maxsize=1024)
-def _spec(milliseconds: int, on_node_loss: str) -> Submit:
-    return Submit(Spec(SLEEP, b"%d" % milliseconds, on_node_loss=on_node_loss))
-
-
-def _submission(number: str, on_node_loss: str) -> Request:
-    if not (number.isascii() and number.isdigit()):
-        raise UserError(
-            f"{quote(number)} is no number of milliseconds: use the digits 0 to 9 alone."
-        )
-    if len(number) > len(str(MAX_SLEEP)):
-        # Thousands of digits take long, and Python refuses to read them.
-        number = number.lstrip("0")[: len(str(MAX_SLEEP)) + 1] or "0"
-    milliseconds = int(number)
-    if milliseconds > MAX_SLEEP:
-        raise UserError(f"A sleep lasts {MAX_SLEEP} ms (31 days) at most.")
-    return _spec(milliseconds, on_node_loss)
+def _sleep(milliseconds: int) -> Submit:
+    return Submit(Spec(SLEEP, b"%d" % milliseconds))

@@ -4,31 +4,36 @@ What stands behind C{run}: options, and the command line of a program.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import attrs
 
+from jobcluster.consoles.options import OPTIONS_USAGE, Options, shown
 from jobcluster.consoles.shell import split
-from jobcluster.consoles.words import quote
 from jobcluster.core.commands import COMMAND, Command, pack_command
-from jobcluster.core.values import OnNodeLoss, Spec
+from jobcluster.core.values import Spec
 from jobcluster.errors import UserError
 
 __all__ = ["RUN_USAGE", "read_run"]
 
-RUN_USAGE: Final = "run [--once] [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT] COMMAND LINE"
-
-_WANTED: Final = {b"-e": "NAME=VALUE", b"-d": "a directory", b"-i": "the standard input"}
+RUN_USAGE: Final = f"run {OPTIONS_USAGE} [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT] COMMAND LINE"
 
 
 @attrs.define
-class _Options:
+class _Options(Options):
     """What was said ahead of the command."""
+
+    wanted: ClassVar[Mapping[bytes, str]] = {
+        **Options.wanted,
+        b"-e": "NAME=VALUE",
+        b"-d": "a directory",
+        b"-i": "the standard input",
+    }
 
     environment: list[tuple[bytes, bytes]] = attrs.Factory(list)
     directory: bytes | None = None
     stdin: bytes | None = None
-    once: bool = False
 
     def take(self, option: bytes, value: bytes) -> None:
         """
@@ -44,7 +49,7 @@ class _Options:
             case b"-i" if self.stdin is None:
                 self.stdin = value
             case _:
-                raise UserError(f"{option.decode()} is given twice: once is enough.")
+                super().take(option, value)
 
 
 def read_run(typed: str) -> Spec:
@@ -57,25 +62,7 @@ def read_run(typed: str) -> Spec:
     """
     words = split(typed.encode("utf-8", "surrogateescape"))
     options = _Options()
-    at = 0
-    while at < len(words) and words[at].startswith(b"-"):
-        option = words[at]
-        at += 1
-        if option == b"--":
-            break
-        if option == b"--once":
-            options.once = True
-            continue
-        if option not in _WANTED:
-            raise UserError(
-                f"{_shown(option)} is no option of run: there are -e, -d, -i and --once, each a"
-                " word of its own, and -- ends them."
-            )
-        if at == len(words):
-            raise UserError(f"{option.decode()} wants {_WANTED[option]} behind it: {RUN_USAGE}")
-        options.take(option, words[at])
-        at += 1
-    argv = tuple(words[at:])
+    argv = tuple(options.read(words, RUN_USAGE, b"-"))
     if not argv:
         raise UserError(f"There is no command: {RUN_USAGE}")
     if not argv[0]:
@@ -86,16 +73,15 @@ def read_run(typed: str) -> Spec:
             " or read it from its standard input."
         )
     command = Command(argv, tuple(options.environment), options.directory, options.stdin or b"")
-    on_node_loss = OnNodeLoss.FAIL if options.once else OnNodeLoss.AGAIN
-    return Spec(COMMAND, pack_command(command), on_node_loss=on_node_loss)
+    return options.describe(COMMAND, pack_command(command))
 
 
 def _variable(typed: bytes) -> tuple[bytes, bytes]:
     name, equals, value = typed.partition(b"=")
     if not equals:
-        raise UserError(f"-e wants NAME=VALUE: {_shown(typed)} has no '='.")
+        raise UserError(f"-e wants NAME=VALUE: {shown(typed)} has no '='.")
     if not name:
-        raise UserError(f"-e wants NAME=VALUE: {_shown(typed)} has no name.")
+        raise UserError(f"-e wants NAME=VALUE: {shown(typed)} has no name.")
     return name, value
 
 
@@ -103,11 +89,7 @@ def _directory(typed: bytes) -> bytes:
     if not typed.startswith(b"/"):
         # Which node runs it is not known here, and none has a place that it would be relative to.
         raise UserError(
-            f"-d wants an absolute path, one that begins with /: {_shown(typed)} does not"
+            f"-d wants an absolute path, one that begins with /: {shown(typed)} does not"
             " (~ and $ are not expanded)."
         )
     return typed
-
-
-def _shown(word: bytes) -> str:
-    return quote(word.decode("utf-8", "replace"))

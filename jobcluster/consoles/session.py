@@ -331,7 +331,7 @@ class Session:
         slot = self._open_slot()
         view, answers, gate = self._view, self._answers, self._gate
         if isinstance(request, Listen):
-            answering = answer_jobs(view, request.state, answers, gate)
+            answering = answer_jobs(view, request.wanted, answers, gate)
         else:
             answering = answer_output(view, request.ticket, answers, gate, self._break_off)
         streaming = Deferred.fromCoroutine(answering)

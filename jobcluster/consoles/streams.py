@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from jobcluster.consoles import verbs
 from jobcluster.consoles.answers import Answers
 from jobcluster.consoles.outputs import OutputReader
+from jobcluster.core.views import Filter
 from jobcluster.interfaces import IClusterView
 
 __all__ = ["Gate", "answer_jobs", "answer_output"]
@@ -66,14 +67,15 @@ class Gate:
         return not self.is_over
 
 
-async def answer_jobs(view: IClusterView, state: str, answers: Answers, gate: Gate) -> list[str]:
+async def answer_jobs(
+    view: IClusterView, wanted: Filter, answers: Answers, gate: Gate
+) -> list[str]:
     """
     Answer the jobs of a node page after page; returns what is still to be answered.
 
-    @param state: as for L{IClusterView.jobs}.
     @raise JobclusterError: where the jobs cannot be read.
     """
-    listing = verbs.Listing(view, state)
+    listing = verbs.Listing(view, wanted)
     text, more = await listing.next_page()
     while more and not gate.is_over:
         answers.say(text)

@@ -22,8 +22,8 @@ from jobcluster.consoles.words import (
 )
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Spec, Status
-from jobcluster.core.views import JobView
-from jobcluster.errors import JobclusterError
+from jobcluster.core.views import Filter, JobView
+from jobcluster.errors import JobclusterError, UserError
 from jobcluster.interfaces import IClusterView
 
 __all__ = ["Listing", "cancel", "nodes", "result", "status", "submit", "wait"]
@@ -43,13 +43,18 @@ _CANCELLED: Final = {
 
 def submit(view: IClusterView, specs: Sequence[Spec]) -> Deferred[list[str]]:
     """
-    Submit jobs, and answer their tickets.
+    Submit jobs, and answer their tickets, or why one is not taken.
     """
 
-    def say(tickets: tuple[str, ...]) -> list[str]:
+    def say(answers: tuple[str | UserError, ...]) -> list[str]:
         why = view.joined()
         note = f" (not joined: {why.rstrip('.')}; it will run once this node is joined)"
-        return [f"Ticket ID: {ticket}{note if why else ''}" for ticket in tickets]
+        return [
+            f"Ticket ID: {answer}{note if why else ''}"
+            if isinstance(answer, str)
+            else describe_error(answer)
+            for answer in answers
+        ]
 
     return view.submit(specs).addCallback(say)
 
@@ -118,14 +123,12 @@ class Listing:
     The jobs of a node in the order of their submission, a page at a time.
     """
 
-    def __init__(self, view: IClusterView, state: str) -> None:
+    def __init__(self, view: IClusterView, wanted: Filter) -> None:
         """
         Begin at the first job.
-
-        @param state: as for L{IClusterView.jobs}.
         """
         self._view = view
-        self._state = state
+        self._wanted = wanted
         self._after = 0
         self._count = 0
 
@@ -135,7 +138,7 @@ class Listing:
 
         @raise JobclusterError: where the jobs cannot be read.
         """
-        page = await self._view.jobs(self._state, self._after, _PAGE)
+        page = await self._view.jobs(self._wanted, self._after, _PAGE)
         if not page:
             return f"Jobs: {self._count}", False
         self._after = page[-1].job

@@ -136,7 +136,12 @@ def describe_status(view: JobView) -> str:
     parts = [f"Status: {outcome.status if outcome is not None else _state(view)}"]
     if outcome is not None and outcome.node:
         parts[0] += f" on {outcome.node}"
-    parts += [describe_job(view), f"submitted {_moment(view.submitted)}"]
+    parts.append(describe_job(view))
+    if view.name:
+        parts.append(f"name {view.name!r}")
+    if view.tags:
+        parts.append(f"tags {' '.join(view.tags)}")
+    parts.append(f"submitted {_moment(view.submitted)}")
     if outcome is not None and outcome.started:
         parts.append(f"started {_moment(outcome.started)}")
     if outcome is not None:

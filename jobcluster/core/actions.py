@@ -16,6 +16,7 @@ from jobcluster.core.records import Change
 from jobcluster.core.values import Offer, Outcome, Ref, Terms
 from jobcluster.core.views import JobView
 from jobcluster.core.words import Dispatch, JoinPart, Report
+from jobcluster.errors import UserError
 
 __all__ = [
     "Accept",
@@ -28,6 +29,7 @@ __all__ = [
     "FetchPayload",
     "Leave",
     "LoadJobs",
+    "LoadKeys",
     "LoadPage",
     "NodeAction",
     "Note",
@@ -81,8 +83,11 @@ class Answer:
     """Answer a client's request."""
 
     request: int
-    value: tuple[int, ...] | tuple[str, ...]
-    """Ids of new jobs; or, for each job that was to be cancelled, what became of the wish."""
+    value: tuple[int | UserError, ...] | tuple[str, ...]
+    """
+    The ids of jobs that were submitted, or why one was not taken; or, for each job that was to be
+    cancelled, what became of the wish.
+    """
 
 
 @attrs.frozen
@@ -111,6 +116,13 @@ class LoadPage:
     after: tuple[int, int]
     """(priority, id) of the last job that is known."""
     limit: int
+
+
+@attrs.frozen
+class LoadKeys:
+    """Read which jobs have these keys; answered by L{jobcluster.core.events.KeysLoaded}."""
+
+    keys: tuple[str, ...]
 
 
 @attrs.frozen
@@ -248,6 +260,7 @@ NodeAction = (
     | Outcomes
     | LoadJobs
     | LoadPage
+    | LoadKeys
     | CollectOutput
     | FetchPayload
     | SendJoin

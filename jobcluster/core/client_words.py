@@ -41,7 +41,10 @@ class Listing:
     """Which jobs of a node a client wants to see, a page of them."""
 
     state: str = ""
-    """As for L{jobcluster.interfaces.IClusterView.jobs}."""
+    """One of L{jobcluster.core.views.STATES}, or empty for all."""
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    """What the jobs are called; of several tags they have all."""
     after: str = ""
     """The ticket behind which the page begins; empty for the first one."""
     limit: int = 200

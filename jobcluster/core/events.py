@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from jobcluster.core.values import Job, Offer, Outcome, Ref, Spec, Terms
+from jobcluster.core.values import Job, Keyed, Offer, Outcome, Ref, Spec, Terms
 from jobcluster.core.words import Dispatch, JoinPart, Report
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "JoinReceived",
     "JoinRefused",
     "KeeperReplaced",
+    "KeysLoaded",
     "NodeEvent",
     "NodeLeft",
     "OutputCollected",
@@ -56,7 +57,10 @@ class Ticked:
 
 @attrs.frozen
 class JobsRequested:
-    """A client wants jobs run; answered with their ids once they are committed."""
+    """
+    A client wants jobs run; answered, once they are committed, with their ids, and for those that
+    are not taken with the reason.
+    """
 
     request: int
     """Chosen by the shell: the L{jobcluster.core.actions.Answer} quotes it."""
@@ -105,6 +109,13 @@ class PageLoaded:
 
     requires: str
     jobs: tuple[Job, ...]
+
+
+@attrs.frozen
+class KeysLoaded:
+    """The answer to L{jobcluster.core.actions.LoadKeys}."""
+
+    found: tuple[Keyed, ...]
 
 
 # -- at a node: from other nodes -------------------------------------------------------------------
@@ -301,6 +312,7 @@ NodeEvent = (
     | StopRequested
     | JobsLoaded
     | PageLoaded
+    | KeysLoaded
     | OutputCollected
     | OutputMissed
     | PayloadCame

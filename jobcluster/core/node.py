@@ -32,6 +32,7 @@ from jobcluster.core.events import (
     JoinAccepted,
     JoinRefused,
     KeeperReplaced,
+    KeysLoaded,
     NodeEvent,
     OutputCollected,
     OutputMissed,
@@ -112,6 +113,7 @@ class Node:
             StopRequested: self._stop_requested,
             JobsLoaded: self._jobs_loaded,
             PageLoaded: self._page_loaded,
+            KeysLoaded: self._keys_loaded,
             OutputCollected: self._output_collected,
             OutputMissed: self._output_missed,
             PayloadCame: self._payload_came,
@@ -210,7 +212,7 @@ class Node:
             self._executor.tick(out, now)
 
     def _jobs_requested(self, event: JobsRequested, out: Out, now: Now) -> None:
-        self._origin.submit(event.request, event.specs, out, now)
+        self._origin.submissions.submit(event.request, event.specs, out, now)
 
     def _cancel_requested(self, event: CancelRequested, out: Out, now: Now) -> None:
         self._origin.cancel(event.request, event.jobs, out, now)
@@ -258,6 +260,9 @@ class Node:
 
     def _page_loaded(self, event: PageLoaded, out: Out, now: Now) -> None:
         self._origin.page_loaded(event.requires, event.jobs, out, now)
+
+    def _keys_loaded(self, event: KeysLoaded, out: Out, now: Now) -> None:
+        self._origin.submissions.loaded(event.found, out, now)
 
     # -- other nodes -------------------------------------------------------------------------------
 

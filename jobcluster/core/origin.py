@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from jobcluster.core.actions import Answer
+from jobcluster.core.description import join_tags
 from jobcluster.core.endings import Endings
 from jobcluster.core.jobs import NO_OFFER, Life, Occasion, OriginJob
 from jobcluster.core.lives import Lives
 from jobcluster.core.out import Out
 from jobcluster.core.records import Identity, Recovered
+from jobcluster.core.submissions import Submissions
 from jobcluster.core.turns import Turns
 from jobcluster.core.values import Cause, Job, Now, Offer, RunState, Spec, mint_job_id
 from jobcluster.core.window import Window
@@ -50,6 +52,7 @@ class Origin:
         """The unfinished jobs in memory, by their ids."""
         self._turns = Turns(self.jobs, self.lives.reads)
         self.endings = Endings(identity.name, self.lives, self._turns, self._held)
+        self.submissions = Submissions(identity.name, self._take)
         self.old_news = 0
         """Words about offers that are no longer the present ones, counted."""
         for row in recovered.questions:
@@ -57,25 +60,24 @@ class Origin:
 
     # -- from clients ------------------------------------------------------------------------------
 
-    def submit(self, request: int, specs: Iterable[Spec], out: Out, now: Now) -> None:
-        """Take new jobs; their ids are answered once they are committed."""
-        ids = []
-        for spec in specs:
-            self._last_job = mint_job_id(self._last_job, now.wall)
-            row = Job(
-                self._last_job,
-                spec.kind,
-                spec.payload,
-                spec.priority,
-                spec.requires,
-                spec.on_node_loss,
-                int(now.wall * 1000),
-            )
-            ids.append(row.id)
-            out.submitted(row)
-            if self.window.admits(row):
-                self.lives.put_forward(self.lives.remember(row, put=False), out, now)
-        out.after(Answer(request, tuple(ids)))
+    def _take(self, spec: Spec, out: Out, now: Now) -> int:
+        """Take a new job; returns its id."""
+        self._last_job = mint_job_id(self._last_job, now.wall)
+        row = Job(
+            self._last_job,
+            spec.kind,
+            spec.payload,
+            spec.priority,
+            spec.requires,
+            spec.on_node_loss,
+            int(now.wall * 1000),
+            spec.name,
+            join_tags(spec.tags) if spec.tags else "",
+        )
+        out.submitted(row)
+        if self.window.admits(row):
+            self.lives.put_forward(self.lives.remember(row, put=False), out, now)
+        return row.id
 
     def cancel(self, request: int, jobs: tuple[int, ...], out: Out, now: Now) -> None:
         """

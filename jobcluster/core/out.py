@@ -25,9 +25,10 @@ from jobcluster.core.records import (
     EndedJob,
     JobsEnded,
     JobsSubmitted,
+    KeysTaken,
     Unbound,
 )
-from jobcluster.core.values import Attempt, Job, Ref
+from jobcluster.core.values import Attempt, Job, Keyed, Ref
 from jobcluster.core.words import Load, Report
 
 __all__ = ["Out", "Words"]
@@ -35,6 +36,7 @@ __all__ = ["Out", "Words"]
 # In the order in which they may be about one job.
 _CHANGES: Final[tuple[tuple[str, Any], ...]] = (
     ("submitted", JobsSubmitted),
+    ("keys", KeysTaken),
     ("cancelling", Cancelling),
     ("unbound", Unbound),
     ("bound", Bound),
@@ -135,6 +137,12 @@ class Out:
         Commit a new job.
         """
         self._changes["submitted"].append(job)
+
+    def keyed(self, row: Keyed) -> None:
+        """
+        Commit the key of a new job.
+        """
+        self._changes["keys"].append(row)
 
     def cancelling(self, job: int) -> None:
         """

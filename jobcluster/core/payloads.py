@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jobcluster.core.commands import COMMAND, Command, unpack_command
+from jobcluster.core.description import fault_of
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.errors import UserError
 
@@ -32,6 +33,9 @@ def check_job(spec: Spec) -> None:
             f"There are no jobs of the kind {_quoted(spec.kind)}: {' or '.join(_KINDS)}."
         )
     check(spec.payload)
+    fault = fault_of(spec)
+    if fault is not None:
+        raise fault
     if spec.on_node_loss not in (OnNodeLoss.AGAIN, OnNodeLoss.FAIL):
         raise UserError(
             f"on_node_loss is {_quoted(spec.on_node_loss)}, but must be"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import attrs
 
-from jobcluster.core.values import Attempt, Job, Outcome, Ref
+from jobcluster.core.values import Attempt, Job, Keyed, Outcome, Ref
 
 __all__ = [
     "AttemptsRecorded",
@@ -26,6 +26,7 @@ __all__ = [
     "Identity",
     "JobsEnded",
     "JobsSubmitted",
+    "KeysTaken",
     "Lane",
     "NodeSettings",
     "Recovered",
@@ -82,6 +83,13 @@ class JobsSubmitted:
     """New jobs, waiting."""
 
     jobs: tuple[Job, ...]
+
+
+@attrs.frozen
+class KeysTaken:
+    """Keys of new jobs, which are submitted in the same commit."""
+
+    keys: tuple[Keyed, ...]
 
 
 @attrs.frozen
@@ -142,6 +150,7 @@ class Draining:
 
 Change = (
     JobsSubmitted
+    | KeysTaken
     | JobsEnded
     | Cancelling
     | Bound

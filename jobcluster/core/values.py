@@ -19,6 +19,7 @@ __all__ = [
     "Cause",
     "Held",
     "Job",
+    "Keyed",
     "Now",
     "Offer",
     "OnNodeLoss",
@@ -152,6 +153,14 @@ class Spec:
     requires: str = ""
     """Labels a node must have: sorted, comma-separated."""
     on_node_loss: str = OnNodeLoss.AGAIN
+    key: str = ""
+    """By which its client knows it again: with the same key it is the same job; empty for none."""
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    """
+    What people call it, and find it by; L{jobcluster.core.description} says what these three may
+    be.
+    """
 
 
 class Outcome(NamedTuple):
@@ -221,6 +230,9 @@ class Job(NamedTuple):
     on_node_loss: str
     submitted: int
     """Milliseconds since the epoch."""
+    name: str = ""
+    tags: str = ""
+    """Sorted, comma-separated."""
     cancelling: bool = False
     bound: tuple[int, int, str, str] | None = None
     """
@@ -228,6 +240,15 @@ class Job(NamedTuple):
     nobody may deny it.
     """
     attempts: tuple[Attempt, ...] = ()
+
+
+class Keyed(NamedTuple):
+    """The key that a job was submitted with."""
+
+    key: str
+    job: int
+    digest: bytes
+    """Of what was submitted: with another one it would be another job."""
 
 
 class Held(NamedTuple):

@@ -8,13 +8,16 @@ from typing import Final
 
 import attrs
 
-from jobcluster.core.values import Job, Outcome
+from jobcluster.core.description import split_tags
+from jobcluster.core.values import Job, Outcome, Status
 
 __all__ = [
     "PAYLOAD_SHOWN",
+    "STATES",
     "Ask",
     "BalanceView",
     "ClusterView",
+    "Filter",
     "JobView",
     "NodeView",
     "Reply",
@@ -23,6 +26,22 @@ __all__ = [
 
 PAYLOAD_SHOWN: Final = 64 * 1024
 """Bytes of payload that a view has."""
+
+
+STATES: Final = (
+    "open",
+    "waiting",
+    "running",
+    "cancelling",
+    Status.SUCCEEDED,
+    Status.FAILED,
+    Status.TIMED_OUT,
+    Status.CANCELLED,
+    Status.SKIPPED,
+    Status.QUARANTINED,
+    Status.LOST,
+)
+"""By which jobs are found; those without an outcome are C{"open"}."""
 
 
 @attrs.frozen
@@ -41,14 +60,39 @@ class JobView:
     node: str = ""
     """Where it runs or ran."""
     outcome: Outcome | None = None
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    """Sorted."""
+
+
+@attrs.frozen
+class Filter:
+    """Which jobs are asked for: those of which all is true that is said here."""
+
+    state: str = ""
+    """C{"open"} for those without an outcome, C{"waiting"}, C{"running"} or C{"cancelling"}, or an
+    outcome's status."""
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    """It has all of them."""
 
 
 def ended_view(job: Job, outcome: Outcome, attempts: int) -> JobView:
     """
     A job that has its outcome, as its origin's store shows it.
     """
-    shown = job.payload[:PAYLOAD_SHOWN]
-    return JobView(job.id, job.kind, shown, "ended", job.submitted, attempts, outcome.node, outcome)
+    return JobView(
+        job.id,
+        job.kind,
+        job.payload[:PAYLOAD_SHOWN],
+        "ended",
+        job.submitted,
+        attempts,
+        outcome.node,
+        outcome,
+        job.name,
+        split_tags(job.tags),
+    )
 
 
 @attrs.frozen

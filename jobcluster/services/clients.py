@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from jobcluster.core.values import Spec, format_ticket, parse_ticket
-from jobcluster.core.views import Ask, ClusterView, JobView, Reply
+from jobcluster.core.views import Ask, ClusterView, Filter, JobView, Reply
 from jobcluster.errors import (
     BalancerAwayError,
     ExpiredTicketError,
@@ -21,6 +21,7 @@ from jobcluster.errors import (
     OutputMissingError,
     PeerError,
     UnknownTicketError,
+    UserError,
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.services.node import NodeService
@@ -75,13 +76,19 @@ class ClusterClient:
         core = self._node.core
         return str(self._node.trouble()) if core is None else core.reason
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
         """
         See L{IClusterView.submit}.
         """
-        return self._node.submit(specs).addCallback(
-            lambda ids: tuple(format_ticket(self.name, job) for job in ids)
-        )
+
+        def shown(answers: tuple[int | UserError, ...]) -> tuple[str | UserError, ...]:
+            name = self.name
+            return tuple(
+                format_ticket(name, answer) if isinstance(answer, int) else answer
+                for answer in answers
+            )
+
+        return self._node.submit(specs).addCallback(shown)
 
     def view(self, ticket: str) -> Deferred[JobView]:
         """
@@ -107,19 +114,21 @@ class ClusterClient:
         """
         return Deferred.fromCoroutine(self._output(ticket, stream, offset, limit))
 
-    def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
         """
-        return Deferred.fromCoroutine(self._jobs(state, after, limit))
+        return Deferred.fromCoroutine(self._jobs(wanted, after, limit))
 
-    async def _jobs(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
+    async def _jobs(self, wanted: Filter, after: int, limit: int) -> tuple[JobView, ...]:
+        state = wanted.state
         if state not in _LIVE:
-            page = await self._node.store.views(state, after, limit)
+            page = await self._node.store.views(wanted, after, limit)
             return tuple(self._overlaid(view) for view in page)
+        unfinished = attrs.evolve(wanted, state="open")
         found: list[JobView] = []
         while len(found) < limit:
-            page = await self._node.store.views("open", after, _PAGE)
+            page = await self._node.store.views(unfinished, after, _PAGE)
             found.extend(view for view in map(self._overlaid, page) if view.state == state)
             if len(page) < _PAGE:
                 break

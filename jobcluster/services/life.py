@@ -22,6 +22,7 @@ from jobcluster.core.actions import (
     FetchPayload,
     Leave,
     LoadJobs,
+    LoadKeys,
     LoadPage,
     NodeAction,
     Note,
@@ -34,10 +35,10 @@ from jobcluster.core.actions import (
     Stopped,
     StopRuns,
 )
-from jobcluster.core.events import JobsLoaded, NodeEvent, PageLoaded, Ticked
+from jobcluster.core.events import JobsLoaded, KeysLoaded, NodeEvent, PageLoaded, Ticked
 from jobcluster.core.node import Node
 from jobcluster.core.records import Change, Identity
-from jobcluster.core.values import Job, format_ticket
+from jobcluster.core.values import Job, Keyed, format_ticket
 from jobcluster.core.views import Ask, Reply
 from jobcluster.errors import BalancerAwayError
 from jobcluster.interfaces import IOutputs, IRunner, IStore
@@ -119,6 +120,7 @@ class Life:
             Outcomes: self._outcomes,
             LoadJobs: self._load_jobs,
             LoadPage: self._load_page,
+            LoadKeys: self._load_keys,
             CollectOutput: self._transfers.collect,
             FetchPayload: self._transfers.fetch,
             SendJoin: self._send_join,
@@ -217,6 +219,12 @@ class Life:
 
         page = self._parts.store.page(action.requires, action.after, action.limit)
         page.addCallbacks(loaded, self.unread)
+
+    def _load_keys(self, action: LoadKeys) -> None:
+        def loaded(found: tuple[Keyed, ...]) -> None:
+            self.handle(KeysLoaded(found))
+
+        self._parts.store.keys(action.keys).addCallbacks(loaded, self.unread)
 
     def unread(self, failure: Failure) -> None:
         """What cannot be read is as bad as what cannot be written."""

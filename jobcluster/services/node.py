@@ -30,6 +30,7 @@ from jobcluster.errors import (
     StoreFailedError,
     StoreFullError,
     StoreOpeningError,
+    UserError,
 )
 from jobcluster.interfaces import IOutputs, IRunner, IStore
 from jobcluster.services.balancer_link import BalancerLink
@@ -292,8 +293,13 @@ class NodeService(Service):
         if self._life is not None:
             self._life.handle(event)
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int, ...]]:
-        """Fires with the ids of new jobs once they are on the disk, or with a L{StoreError}."""
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int | UserError, ...]]:
+        """
+        Fires, once they are on the disk, with the ids of jobs, and for those that are not taken
+        with the reason.
+
+        Fails with a L{StoreError}.
+        """
         if self._life is None:
             return fail(self.trouble())
         if self._parts.store.free() < self._parts.setup.min_free:

@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobcluster.core.records import Change, Identity, Recovered
-from jobcluster.core.values import Job
-from jobcluster.core.views import JobView
+from jobcluster.core.values import Job, Keyed
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import StoreError, StoreFailedError
 from jobcluster.interfaces import IStore
 from jobcluster.store.tables import Tables
@@ -123,11 +123,17 @@ class MemoryStore:
         """
         return self._read(partial(self.tables.view, job))
 
-    def views(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def keys(self, wanted: Sequence[str]) -> Deferred[tuple[Keyed, ...]]:
+        """
+        See L{jobcluster.interfaces.IStore.keys}.
+        """
+        return self._read(partial(self.tables.keys, wanted))
+
+    def views(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{jobcluster.interfaces.IStore.views}.
         """
-        return self._read(partial(self.tables.views, state, after, limit))
+        return self._read(partial(self.tables.views, wanted, after, limit))
 
     def _read(self, question: Callable[[], _Result]) -> Deferred[_Result]:
         return succeed(question()) if self._refusal is None else fail(self._refusal)

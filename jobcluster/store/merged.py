@@ -19,9 +19,10 @@ from jobcluster.core.records import (
     EndedJob,
     JobsEnded,
     JobsSubmitted,
+    KeysTaken,
     Unbound,
 )
-from jobcluster.core.values import Attempt, Job, Offer, Ref
+from jobcluster.core.values import Attempt, Job, Keyed, Offer, Ref
 
 __all__ = ["Merged"]
 
@@ -32,13 +33,15 @@ class Merged:
 
     The order in which the kinds are to be written is that of the attributes.
     It may differ from the order in which the changes came, and comes to the same all the same:
-    a submission is the first word about its job, an outcome undoes the marks before it and makes
-    those after it void, attempts are kept whatever becomes of their job, and of several words about
-    the same thing only the one that counts is kept: of outcomes the first, else the last.
+    a submission is the first word about its job, as a key is, an outcome undoes the marks before it
+    and makes those after it void, attempts are kept whatever becomes of their job, and of several
+    words about the same thing only the one that counts is kept: of outcomes the first, else the
+    last.
     """
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
         self.submitted: list[Job] = []
+        self.keys: list[Keyed] = []
         self.cancelling: set[int] = set()
         self.bound: dict[int, BoundJob | None] = {}
         """C{None} for a job that is no longer bound."""
@@ -54,6 +57,7 @@ class Merged:
     def __bool__(self) -> bool:
         return bool(
             self.submitted
+            or self.keys
             or self.cancelling
             or self.bound
             or self.attempts
@@ -62,13 +66,15 @@ class Merged:
             or self.draining is not None
         )
 
-    def add(self, change: Change) -> None:
+    def add(self, change: Change) -> None:  # noqa: C901 - one row for each kind of change
         """
         Add a change that comes after all others.
         """
         match change:
             case JobsSubmitted(jobs=new):
                 self.submitted.extend(new)
+            case KeysTaken(keys=keys):
+                self.keys.extend(keys)
             case JobsEnded(jobs=over):
                 self._end(over)
             case Cancelling(jobs=jobs):

@@ -9,19 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+from jobcluster.core.description import split_tags
 from jobcluster.core.records import Deadline, Lane, Recovered
-from jobcluster.core.values import Attempt, Job, Outcome
-from jobcluster.core.views import JobView
+from jobcluster.core.values import Attempt, Job, Keyed, Outcome
+from jobcluster.core.views import Filter, JobView
 from jobcluster.store.many import select_many
 
-__all__ = ["load", "page", "payload", "recover", "view", "views"]
+__all__ = ["keys", "load", "page", "payload", "recover", "view", "views"]
 
 # A row as SQLite returns it; what the schema says of its columns is believed.
 _Row: TypeAlias = tuple[Any, ...]
 
 _JOB = """
 SELECT
-    id, kind, payload, priority, requires, on_node_loss, submitted, cancelling,
+    id, kind, payload, priority, requires, on_node_loss, submitted, name, tags, cancelling,
     bound_incarnation, bound_serial, bound_node, bound_store
 FROM open
 """
@@ -33,8 +34,8 @@ ORDER BY job, incarnation, serial
 """
 
 # How the three tables of jobs are shown: id, kind, PAYLOAD_SHOWN bytes of the payload, state,
-# submitted, attempts, node, and of the outcome status, code, detail, started, ended, value, out,
-# err, out_size, err_size.  (SQLite's substr makes NULL of no bytes.)
+# submitted, attempts, node, name, tags, and of the outcome status, code, detail, started, ended,
+# value, out, err, out_size, err_size.  (SQLite's substr makes NULL of no bytes.)
 _VIEW_OPEN = """
 SELECT
     id, kind, IFNULL(substr(payload, 1, 65536), x''),
@@ -47,20 +48,20 @@ SELECT
         ),
         ''
     ),
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    name, tags, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM open
 """
 
 _VIEW_ENDED = """
 SELECT
     id, kind, IFNULL(substr(payload, 1, 65536), x''), 'ended', submitted, attempts, node,
-    status, code, detail, started, ended, value, out, err, out_size, err_size
+    name, tags, status, code, detail, started, ended, value, out, err, out_size, err_size
 FROM ended
 """
 
 _VIEW_EXPIRED = """
 SELECT
-    id, kind, x'', 'expired', submitted, 0, '',
+    id, kind, x'', 'expired', submitted, 0, '', '', '',
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM expired
 """
@@ -73,13 +74,8 @@ UNION ALL
 {_VIEW_EXPIRED} WHERE id = :job
 """
 
-_VIEWS = f"""
-{_VIEW_OPEN} WHERE id > :after
-UNION ALL
-{_VIEW_ENDED} WHERE id > :after
-UNION ALL
-{_VIEW_EXPIRED} WHERE id > :after
-ORDER BY id LIMIT :limit
+_KEYS = """
+SELECT key, job, digest FROM keys WHERE key IN ({rows})
 """
 
 
@@ -160,19 +156,36 @@ def payload(cursor: sqlite3.Cursor, job: int, offset: int, limit: int) -> bytes:
     return b"" if row is None else bytes(row[0])
 
 
-def views(cursor: sqlite3.Cursor, state: str, after: int, limit: int) -> tuple[JobView, ...]:
+def keys(cursor: sqlite3.Cursor, wanted: Iterable[str]) -> tuple[Keyed, ...]:
+    """
+    Those keys that jobs have.
+    """
+    rows = select_many(cursor, _KEYS, [(key,) for key in wanted])
+    return tuple(Keyed._make(row) for row in rows)
+
+
+def views(cursor: sqlite3.Cursor, wanted: Filter, after: int, limit: int) -> tuple[JobView, ...]:
     """
     Jobs in the order of their ids; see L{jobcluster.interfaces.IStore.views}.
     """
-    if not state:
-        rows = cursor.execute(_VIEWS, {"after": after, "limit": limit})
-    elif state == "open":
-        rows = cursor.execute(f"{_VIEW_OPEN} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    values: dict[str, object] = {"after": after, "limit": limit, "state": wanted.state}
+    where = "WHERE id > :after"
+    if wanted.name:
+        where += " AND name = :name"
+        values["name"] = wanted.name
+    for number, tag in enumerate(wanted.tags):
+        where += f" AND instr(',' || tags || ',', :tag{number})"
+        values[f"tag{number}"] = f",{tag},"
+    if wanted.state == "open":
+        tables = [f"{_VIEW_OPEN} {where}"]
+    elif wanted.state:
+        tables = [f"{_VIEW_ENDED} {where} AND status = :state"]
     else:
-        rows = cursor.execute(
-            f"{_VIEW_ENDED} WHERE id > ? AND status = ? ORDER BY id LIMIT ?", (after, state, limit)
-        )
-    return tuple(_job_view(row) for row in rows)
+        tables = [f"{_VIEW_OPEN} {where}", f"{_VIEW_ENDED} {where}"]
+        if not (wanted.name or wanted.tags):
+            tables.append(f"{_VIEW_EXPIRED} {where}")
+    query = f"{' UNION ALL '.join(tables)} ORDER BY id LIMIT :limit"
+    return tuple(_job_view(row) for row in cursor.execute(query, values))
 
 
 def _jobs(cursor: sqlite3.Cursor, rows: Sequence[_Row]) -> tuple[Job, ...]:
@@ -195,9 +208,11 @@ def _job(row: _Row, attempts: tuple[Attempt, ...]) -> Job:
 
 
 def _job_view(row: _Row) -> JobView:
-    job, kind, payload, state, submitted, attempts, node, *how = row
+    job, kind, payload, state, submitted, attempts, node, name, tags, *how = row
     outcome = None
     if state == "ended":
         status, code, detail, started, ended, *output = how
         outcome = Outcome._make((status, code, detail, started, ended, node, *output))
-    return JobView(job, kind, payload, state, submitted, attempts, node, outcome)
+    return JobView(
+        job, kind, payload, state, submitted, attempts, node, outcome, name, split_tags(tags)
+    )

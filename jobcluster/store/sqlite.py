@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobcluster.core.records import Change, Identity, Recovered
-from jobcluster.core.values import Job
-from jobcluster.core.views import JobView
+from jobcluster.core.values import Job, Keyed
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import StoreError, StoreFailedError
 from jobcluster.interfaces import IStore
 from jobcluster.store import reading
@@ -208,11 +208,17 @@ class SqliteStore:
         """
         return self._read(lambda cursor: reading.view(cursor, job))
 
-    def views(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def keys(self, wanted: Sequence[str]) -> Deferred[tuple[Keyed, ...]]:
+        """
+        See L{jobcluster.interfaces.IStore.keys}.
+        """
+        return self._read(lambda cursor: reading.keys(cursor, wanted))
+
+    def views(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{jobcluster.interfaces.IStore.views}.
         """
-        return self._read(lambda cursor: reading.views(cursor, state, after, limit))
+        return self._read(lambda cursor: reading.views(cursor, wanted, after, limit))
 
     def free(self) -> int:
         """

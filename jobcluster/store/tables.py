@@ -7,10 +7,11 @@ Everything in them is immutable, so a copy costs no more than the dictionaries.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from jobcluster.core.description import split_tags
 from jobcluster.core.records import (
     AttemptsRecorded,
     Bound,
@@ -25,6 +26,7 @@ from jobcluster.core.records import (
     Identity,
     JobsEnded,
     JobsSubmitted,
+    KeysTaken,
     Lane,
     Recovered,
     Unbound,
@@ -33,14 +35,16 @@ from jobcluster.core.values import (
     Attempt,
     Cause,
     Job,
+    Keyed,
     OnNodeLoss,
     Outcome,
     Ref,
     Status,
     restored_as,
 )
-from jobcluster.core.views import PAYLOAD_SHOWN, JobView, ended_view
+from jobcluster.core.views import PAYLOAD_SHOWN, Filter, JobView, ended_view
 from jobcluster.errors import StoreFailedError
+from jobcluster.store.keys import Keys
 from jobcluster.store.queues import Queue
 
 __all__ = ["Tables"]
@@ -64,6 +68,7 @@ class Tables:
         self._ended: dict[int, _Ended] = {}
         self._expired: dict[int, _Expired] = {}
         self._deadlines: dict[Ref, Deadline] = {}
+        self._keys = Keys()
 
     def copy(self) -> Tables:
         """
@@ -76,6 +81,7 @@ class Tables:
         other._ended = dict(self._ended)
         other._expired = dict(self._expired)
         other._deadlines = dict(self._deadlines)
+        other._keys = self._keys.copy()
         return other
 
     def restore(self, seconds: int, random: int) -> None:
@@ -140,10 +146,12 @@ class Tables:
 
         What is said of a job that is unknown, or of one whose life is past that, changes nothing.
 
-        @raise StoreFailedError: if a new job has the id of another; then nothing has changed.
+        @raise StoreFailedError: if a new job has the id or the key of another; then nothing has
+            changed.
         """
         changes = tuple(changes)
         self._refuse_known_ids(changes)
+        self._refuse_known_keys(changes)
         for change in changes:
             self._make(change)
 
@@ -156,13 +164,22 @@ class Tables:
                         raise StoreFailedError(f"There is a job {job.id} already.")
                     new.add(job.id)
 
+    def _refuse_known_keys(self, changes: Iterable[Change]) -> None:
+        new = [
+            row.key for change in changes if isinstance(change, KeysTaken) for row in change.keys
+        ]
+        if len(set(new)) < len(new) or self._keys.find(new):
+            raise StoreFailedError("A key of a new job is that of another.")
+
     def _knows(self, job: int) -> bool:
         return job in self._open or job in self._ended or job in self._expired
 
-    def _make(self, change: Change) -> None:
+    def _make(self, change: Change) -> None:  # noqa: C901 - one row for each kind of change
         match change:
             case JobsSubmitted(jobs=new):
                 self._submit(new)
+            case KeysTaken(keys=keys):
+                self._keys.take(keys)
             case JobsEnded(jobs=over):
                 self._end(over)
             case Cancelling(jobs=jobs):
@@ -271,19 +288,27 @@ class Tables:
             return JobView(job, expired.kind, b"", "expired", expired.submitted)
         return None
 
-    def views(self, state: str, after: int, limit: int) -> tuple[JobView, ...]:
+    def keys(self, wanted: Collection[str]) -> tuple[Keyed, ...]:
+        """
+        Those keys that jobs have.
+        """
+        return self._keys.find(wanted)
+
+    def views(self, wanted: Filter, after: int, limit: int) -> tuple[JobView, ...]:
         """
         Jobs in the order of their ids; see L{jobcluster.interfaces.IStore.views}.
         """
-        tables: tuple[Collection[int], ...]
-        if not state:
-            tables = (self._open, self._ended, self._expired)
-        elif state == "open":
-            tables = (self._open,)
-        else:
-            tables = ([job for job, row in self._ended.items() if row.outcome.status == state],)
-        ids = heapq.nsmallest(limit, (job for table in tables for job in table if job > after))
+        ids = heapq.nsmallest(limit, (job for job in self._wanted(wanted) if job > after))
         return tuple(view for job in ids if (view := self.view(job)) is not None)
+
+    def _wanted(self, wanted: Filter) -> Iterator[int]:
+        if wanted.state in {"", "open"}:
+            yield from (id_ for id_, job in self._open.items() if _is_called(job, wanted))
+        for id_, row in self._ended.items():
+            if wanted.state in {"", row.outcome.status} and _is_called(row.job, wanted):
+                yield id_
+        if not (wanted.state or wanted.name or wanted.tags):
+            yield from self._expired
 
     # -- retention ---------------------------------------------------------------------------------
 
@@ -297,6 +322,7 @@ class Tables:
         gone = _earliest(((row.ended, job) for job, row in self._expired.items()), forgotten, limit)
         for job in gone:
             del self._expired[job]
+            self._keys.forget(job)
         over = _earliest(
             ((row.outcome.ended, job) for job, row in self._ended.items()), before, limit
         )
@@ -328,6 +354,11 @@ class _Expired(NamedTuple):
     ended: int
 
 
+def _is_called(job: Job, wanted: Filter) -> bool:
+    tags = f",{job.tags},"
+    return wanted.name in {"", job.name} and all(f",{tag}," in tags for tag in wanted.tags)
+
+
 def _waits(job: Job) -> bool:
     return not job.cancelling and job.bound is None
 
@@ -347,6 +378,9 @@ def _view_open(job: Job) -> JobView:
         job.submitted,
         len(job.attempts),
         job.attempts[-1].node if job.attempts else "",
+        None,
+        job.name,
+        split_tags(job.tags),
     )
 
 

@@ -18,7 +18,12 @@ from jobcluster.store.merged import Merged
 __all__ = ["count_up", "disown", "expire", "leave", "write"]
 
 _SUBMIT = """
-INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted)
+INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted, name, tags)
+{rows}
+"""
+
+_KEY = """
+INSERT INTO keys (key, job, digest)
 {rows}
 """
 
@@ -53,12 +58,12 @@ SET node = excluded.node, keeper = excluded.keeper, started = excluded.started,
 # A job that has an outcome is not in the table open: so it keeps the one that it has.
 _END = """
 INSERT INTO ended (
-    id, kind, priority, requires, on_node_loss, submitted,
+    id, kind, priority, requires, on_node_loss, submitted, name, tags,
     attempts, status, code, detail, started, ended, node, value,
     out, err, out_size, err_size, payload
 )
 SELECT
-    id, kind, priority, requires, on_node_loss, submitted,
+    id, kind, priority, requires, on_node_loss, submitted, name, tags,
     column2, column3, column4, column5, column6, column7, column8, column9,
     column10, column11, column12, column13, payload
 FROM ({rows}) AS given CROSS JOIN open ON id = column1
@@ -97,6 +102,11 @@ DELETE FROM expired
 WHERE id IN (SELECT id FROM expired WHERE ended < ? ORDER BY ended, id LIMIT ?)
 """
 
+_FORGET_KEYS = """
+DELETE FROM keys
+WHERE job IN (SELECT id FROM expired WHERE ended < ? ORDER BY ended, id LIMIT ?)
+"""
+
 _FORGET_ATTEMPTS = """
 DELETE FROM attempt
 WHERE job IN (SELECT id FROM ended WHERE ended < ? ORDER BY ended, id LIMIT ?)
@@ -118,6 +128,7 @@ def write(cursor: sqlite3.Cursor, merged: Merged) -> None:
     Write all these changes.
     """
     execute_many(cursor, _SUBMIT, [_columns(job) for job in merged.submitted])
+    execute_many(cursor, _KEY, merged.keys)
     execute_many(cursor, _CANCEL, _keys(merged.cancelling))
     bound = [offer for offer in merged.bound.values() if offer is not None]
     execute_many(cursor, _BIND, bound)
@@ -139,7 +150,7 @@ def _end(cursor: sqlite3.Cursor, jobs: Collection[EndedJob]) -> None:
 
 
 def _columns(job: Job) -> Sequence[object]:
-    return job[:7]  # up to submitted: a new job has neither marks nor attempts
+    return job[:9]  # up to the tags: a new job has neither marks nor attempts
 
 
 def _keys(jobs: Iterable[int]) -> Sequence[tuple[int]]:
@@ -230,6 +241,7 @@ def expire(cursor: sqlite3.Cursor, before: int, forgotten: int, limit: int) -> i
     cursor.execute(
         "UPDATE meta SET last_job = MAX(last_job, IFNULL((SELECT MAX(id) FROM expired), 0))"
     )
+    cursor.execute(_FORGET_KEYS, (forgotten, limit))
     cursor.execute(_FORGET, (forgotten, limit))
     count = cursor.rowcount
     some = (before, limit)

@@ -44,6 +44,7 @@ from jobcluster.core.commands import COMMAND
 from jobcluster.core.node import NodeSettings
 from jobcluster.core.values import SLEEP, Now, Spec
 from jobcluster.core.views import ClusterView, JobView
+from jobcluster.errors import UserError
 from jobcluster.interfaces import IClusterView
 from jobcluster.runners.kinds import KindsRunner
 from jobcluster.runners.sleep import SleepRunner
@@ -59,7 +60,7 @@ from jobcluster.testing.processes import ADDRESS, Process, connect
 from jobcluster.testing.programs import Program, ProgramRunner, cat
 from jobcluster.wire import VERSION
 
-__all__ = ["MemoryCluster", "MemoryDisk", "MemoryNode"]
+__all__ = ["MemoryCluster", "MemoryDisk", "MemoryNode", "all_taken"]
 
 _Result = TypeVar("_Result")
 
@@ -68,6 +69,20 @@ _EPOCH: Final = 1_764_000_000.0
 
 _BOOTED: Final = 1000.0
 """Seconds for which the machines have been up, suspended ones included, in the beginning."""
+
+
+def all_taken(answers: Iterable[_Result | UserError]) -> tuple[_Result, ...]:
+    """
+    The tickets or ids of jobs that were submitted.
+
+    @raise UserError: if one was not taken.
+    """
+    tickets = []
+    for answer in answers:
+        if isinstance(answer, UserError):
+            raise answer
+        tickets.append(answer)
+    return tuple(tickets)
 
 
 @implementer(IStreamClientEndpoint)
@@ -259,9 +274,11 @@ class MemoryCluster:
     def submit(self, name: str, jobs: Iterable[int | Spec]) -> tuple[str, ...]:
         """
         Hand jobs to a node, numbers as sleeps of so many milliseconds; returns the tickets.
+
+        @raise UserError: if one is not taken.
         """
         specs = [Spec(SLEEP, b"%d" % job) if isinstance(job, int) else job for job in jobs]
-        return self.result(self.client(name).submit(specs))
+        return self.result(self.client(name).submit(specs).addCallback(all_taken))
 
     def wait(self, ticket: str, at: str = "", within: float = 60.0) -> JobView:
         """

@@ -4,6 +4,7 @@ What the tests of the clients begin and end with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,8 @@ from twisted.internet.defer import Deferred
 from jobcluster.core.commands import COMMAND, Command, pack_command
 from jobcluster.core.values import SLEEP, Outcome, Spec
 from jobcluster.core.views import JobView
-from jobcluster.testing.clusters import MemoryCluster
+from jobcluster.interfaces import IClusterView
+from jobcluster.testing.clusters import MemoryCluster, all_taken
 from jobcluster.testing.remotes import Remote
 from tests.services.cases import ServiceCase
 
@@ -30,6 +32,13 @@ def command(*argv: bytes, stdin: bytes = b"") -> Spec:
     A command.
     """
     return Spec(COMMAND, pack_command(Command(argv, stdin=stdin)))
+
+
+def submit(node: IClusterView, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+    """
+    Submit jobs, of which none is refused; fires with their tickets.
+    """
+    return node.submit(specs).addCallback(all_taken)
 
 
 def outcome_of(view: JobView) -> Outcome:
@@ -68,6 +77,12 @@ class ClientCase(ServiceCase):
 
         self.addCleanup(end)
         return remote
+
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+        """
+        Submit jobs, of which none is refused; fires with their tickets.
+        """
+        return submit(self.node, specs)
 
     def get(self, waiting: Deferred[T], within: float = 60.0) -> T:
         """

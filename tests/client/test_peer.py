@@ -17,6 +17,7 @@ from jobcluster.consoles import amp as consoles_amp
 from jobcluster.consoles.amp import ClientFactory
 from jobcluster.core.client_words import Listing, Shown
 from jobcluster.core.values import format_ticket
+from jobcluster.core.views import Filter
 from jobcluster.errors import (
     JobclusterError,
     MalformedBatchError,
@@ -109,7 +110,7 @@ class BeginningTests(PeerCase):
             self.get(self.call(commands.Submit, jobs=[sleep(1)], watch=False))
         self.memory.advance(0.1)
         self.assertEqual(1, len(self.ends))
-        self.assertEqual((), self.get(self.node.jobs("", 0, 10)))
+        self.assertEqual((), self.get(self.node.jobs(Filter(), 0, 10)))
 
     def test_other_version(self) -> None:
         """
@@ -130,7 +131,7 @@ class BeginningTests(PeerCase):
             self.memory.advance(0.1)
             self.assertTrue(stranger.is_lost, said)
             self.assertEqual(set(), self.factory.peers)
-        self.assertEqual((), self.get(self.node.jobs("", 0, 10)))
+        self.assertEqual((), self.get(self.node.jobs(Filter(), 0, 10)))
 
 
 class BadInputTests(PeerCase):
@@ -177,7 +178,7 @@ class BadInputTests(PeerCase):
             self.assertEqual(MalformedBatchError.__name__.encode(), error.errorCode)
             self.assertRegex(error.description, says)
             self.get(self.call(commands.Query, tickets=[]))
-        self.assertEqual((), self.get(self.node.jobs("", 0, 10)))
+        self.assertEqual((), self.get(self.node.jobs(Filter(), 0, 10)))
         self.flushLoggedErrors()
 
     def test_too_many(self) -> None:
@@ -195,7 +196,7 @@ class BadInputTests(PeerCase):
         """
         Who leaves a thousand calls unanswered is told to wait.
         """
-        [ticket] = self.get(self.node.submit([sleep(5000)]))
+        [ticket] = self.get(self.submit([sleep(5000)]))
         waits = [
             self.call(commands.Wait, tickets=[ticket], patience=2.0)
             for _ in range(consoles_amp._CALLS)  # noqa: SLF001 - the limit is what is tried
@@ -217,7 +218,7 @@ class BadInputTests(PeerCase):
         """
         Each row says for itself what is wrong with it.
         """
-        [ticket] = self.get(self.node.submit([sleep(1)]))
+        [ticket] = self.get(self.submit([sleep(1)]))
         rows = self.get(self.call(commands.Query, tickets=["x", ticket, format_ticket("a", 1)]))
         bad, good, unknown = rows["rows"]
         self.assertEqual(("x", "MalformedTicketError"), (bad.ticket, bad.error))
@@ -241,7 +242,7 @@ class WatchTests(PeerCase):
         """
         What is watched is told when it ends, once; what had ended is told at once.
         """
-        early, late, other = self.get(self.node.submit([sleep(10), sleep(500), sleep(700)]))
+        early, late, other = self.get(self.submit([sleep(10), sleep(500), sleep(700)]))
         self.get(self.node.wait(early))
         self.get(self.call(commands.Watch, tickets=[early, late, other, late]))
         self.memory.advance(0.1)
@@ -265,7 +266,7 @@ class WatchTests(PeerCase):
         """
         A wait is answered with those that have ended as soon as one has, or with none.
         """
-        early, same, late = self.get(self.node.submit([sleep(300), sleep(300), sleep(5000)]))
+        early, same, late = self.get(self.submit([sleep(300), sleep(300), sleep(5000)]))
         answer = self.get(self.call(commands.Wait, tickets=[late], patience=0.1))
         self.assertEqual((), answer["rows"])
         waiting = self.call(commands.Wait, tickets=[late, early, same], patience=10.0)
@@ -277,7 +278,7 @@ class WatchTests(PeerCase):
         """
         Of a client that has gone nothing is left, and the jobs go on.
         """
-        [ticket] = self.get(self.node.submit([sleep(500)]))
+        [ticket] = self.get(self.submit([sleep(500)]))
         self.get(self.call(commands.Watch, tickets=[ticket]))
         waiting = self.call(commands.Wait, tickets=[ticket], patience=10.0)
         self.raw.end("enough", quietly=True)

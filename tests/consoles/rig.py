@@ -21,14 +21,16 @@ from zope.interface import implementer
 from jobcluster.consoles.telnet import ConsoleFactory
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Outcome, Spec, Status, format_ticket, parse_ticket
-from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
+from jobcluster.core.views import BalanceView, ClusterView, Filter, JobView, NodeView
 from jobcluster.errors import (
     BalancerAwayError,
     JobclusterError,
+    KeyTakenError,
     MalformedTicketError,
     NodeAwayError,
     OutputMissingError,
     UnknownTicketError,
+    UserError,
 )
 from jobcluster.interfaces import IClusterView
 
@@ -71,6 +73,8 @@ class FakeCluster:
         self.clock = clock
         self.delay = delay
         self.table: dict[int, JobView] = {}
+        self.keys: dict[str, tuple[Spec, str]] = {}
+        """The jobs that were submitted with a key, and their tickets."""
         self.batches: list[int] = []
         """How many jobs each call of L{submit} had."""
         self.asked: list[str] = []
@@ -90,13 +94,13 @@ class FakeCluster:
         """The calls of L{output}: stream, offset and limit."""
         self.timers: list[IDelayedCall] = []
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
         """
         See L{IClusterView.submit}.
         """
         self.batches.append(len(specs))
         self.asked.append(f"submit {len(specs)}")
-        return self._after(lambda: tuple(self._take(spec) for spec in specs))
+        return self._after(lambda: tuple(self._submitted(spec) for spec in specs))
 
     def view(self, ticket: str) -> Deferred[JobView]:
         """
@@ -137,16 +141,16 @@ class FakeCluster:
 
         return self._after(piece)
 
-    def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
+    def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
         """
-        self.asked.append(f"jobs {state}")
+        self.asked.append(f"jobs {wanted.state}")
 
         def page() -> tuple[JobView, ...]:
             later = range(max(after + 1, FIRST_JOB), FIRST_JOB + len(self.table))
-            wanted = (self.table[job] for job in later if fits(self.table[job], state))
-            return tuple(islice(wanted, limit))
+            found = (self.table[job] for job in later if fits(self.table[job], wanted))
+            return tuple(islice(found, limit))
 
         return self._after(page)
 
@@ -196,10 +200,26 @@ class FakeCluster:
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         self.timers.append(self.clock.callLater(seconds, call))
 
+    def _submitted(self, spec: Spec) -> str | UserError:
+        if not spec.key:
+            return self._take(spec)
+        known = self.keys.get(spec.key)
+        if known is None:
+            known = self.keys[spec.key] = (spec, self._take(spec))
+        return known[1] if known[0] == spec else KeyTakenError()
+
     def _take(self, spec: Spec) -> str:
         job = FIRST_JOB + len(self.table)
         self.table[job] = JobView(
-            job, spec.kind, spec.payload, "running", submitted=0, attempts=1, node="beta"
+            job,
+            spec.kind,
+            spec.payload,
+            "running",
+            submitted=0,
+            attempts=1,
+            node="beta",
+            name=spec.name,
+            tags=tuple(sorted(spec.tags)),
         )
         if spec.kind == COMMAND:
             return format_ticket(self.name, job)
@@ -249,10 +269,13 @@ class FakeCluster:
         return ClusterView((node,), BalanceView(1, 0.25, 0.995, 2, 12.34, 7), "eager")
 
 
-def fits(job: JobView, state: str) -> bool:
+def fits(job: JobView, wanted: Filter) -> bool:
     """
-    Whether a job is in a state, as L{IClusterView.jobs} means it.
+    Whether a job is one of those that are asked for, as L{IClusterView.jobs} means it.
     """
+    if wanted.name not in {"", job.name} or not set(wanted.tags) <= set(job.tags):
+        return False
+    state = wanted.state
     if state == "open":
         return job.outcome is None
     return state in {"", job.state, job.outcome.status if job.outcome is not None else ""}

@@ -20,6 +20,7 @@ from jobcluster.consoles.grammar import (
 )
 from jobcluster.core.payloads import MAX_SLEEP
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
+from jobcluster.core.views import Filter
 from jobcluster.errors import JobclusterError, MalformedTicketError, UserError
 from tests.consoles.rig import FakeCluster, ticket
 
@@ -97,6 +98,62 @@ class ParseTests(SynchronousTestCase):
         """
         self.assertEqual(sleep(b"100", OnNodeLoss.FAIL), parse("sleep --once 100"))
 
+    def test_sleep_options(self) -> None:
+        """
+        What may be said of any job is said ahead of the number.
+        """
+        self.assertEqual(
+            Submit(
+                Spec(
+                    SLEEP,
+                    b"100",
+                    -5,
+                    on_node_loss=OnNodeLoss.FAIL,
+                    key="a b",
+                    name="une nuit",
+                    tags=("x", "y"),
+                )
+            ),
+            parse(
+                "sleep --tag x --key 'a b' --once --priority -5 --name \"une nuit\" --tag y -- 0100"
+            ),
+        )
+        self.assertEqual(parse("100"), parse("sleep --priority 0 100"))
+
+    def test_options_that_cannot_be(self) -> None:
+        """
+        Each option that cannot be is refused, in words that name it.
+        """
+        for options, *reasons in (
+            ("--key ''", "--key wants something", "not empty"),
+            ("--name ''", "--name wants something"),
+            ("--tag ''", "--tag wants something"),
+            ("--key a --key a", "--key is given twice"),
+            ("--name a --name a", "--name is given twice"),
+            ("--priority 1 --priority 1", "--priority is given twice"),
+            ("--priority high", "'high' is none", "from -1000 to 1000"),
+            ("--priority 1001", "from -1000 to 1000"),
+            ("--priority " + "9" * 100_000, "from -1000 to 1000"),
+            ("--priority \u0663", "from -1000 to 1000"),
+            ("--tag a,b", "no blanks and commas"),
+            ("--tag 'a b'", "no blanks and commas"),
+            ("--tag a " * 33, "32 tags"),
+            ("--key " + "k" * 256, "255 characters"),
+            ("--name '\udcff'", "printable"),
+            ("--key=a", "'--key=a' is no option of sleep", "a word of its own"),
+        ):
+            for verb in ("sleep", "run"):
+                said = [reason.replace("sleep", verb) for reason in reasons]
+                self.assertRefused(f"{verb} {options} 1", *said)
+
+    def test_options_unfinished(self) -> None:
+        """
+        An option without its value is told what it wants.
+        """
+        self.assertRefused("sleep --key", "--key wants a key behind it", "sleep [--once]")
+        self.assertRefused("run --priority", "--priority wants a number behind it", "run [--once]")
+        self.assertRefused("sleep --tag a", "sleep [--once]")
+
     def test_numbers_that_are_none(self) -> None:
         """
         Signs, other notations and digits of other scripts are refused.
@@ -173,10 +230,20 @@ class ParseTests(SynchronousTestCase):
         """
         The lists, with a state and without.
         """
-        self.assertEqual(Listen("open"), parse("list"))
-        self.assertEqual(Listen("timed-out"), parse("list Timed-Out"))
-        self.assertEqual(Listen(""), parse("getall"))
+        self.assertEqual(Listen(Filter("open")), parse("list"))
+        self.assertEqual(Listen(Filter("timed-out")), parse("list Timed-Out"))
+        self.assertEqual(Listen(Filter()), parse("getall"))
         self.assertRefused("list finished", "'finished'", "succeeded", "waiting")
+        self.assertEqual(Listen(Filter(tags=("a",))), parse("list ALL tag=a"))
+        self.assertEqual(
+            Listen(Filter("lost", "une nuit", ("a", "b=c"))),
+            parse("list tag=a  name='une nuit' Lost TAG=b=c"),
+        )
+        self.assertEqual(Listen(Filter("open", "open")), parse("list name=open"))
+        for line in ("list name=", "list tag=", "list name=a name=b", "list open lost"):
+            self.assertRefused(line, "list [STATE] [name=NAME] [tag=TAG]...")
+        self.assertRefused("list key=a", "'key=a' is no state")
+        self.assertRefused("list name='a", "not closed")
         self.assertRefused("getall now", "getall")
 
     def test_session(self) -> None:
@@ -213,9 +280,9 @@ class ParseTests(SynchronousTestCase):
         for verb in ("status", "result", "r", "wait", "output", "cancel"):
             for rest in ("", f" {ticket(0)} {ticket(1)}"):
                 self.assertRefused(verb + rest, "TICKET")
-        self.assertRefused("sleep", "sleep [--once] MS")
-        self.assertRefused("sleep 1 2", "sleep [--once] MS")
-        self.assertRefused("sleep --twice 2", "sleep [--once] MS")
+        self.assertRefused("sleep", "sleep [--once]", "] MS")
+        self.assertRefused("sleep 1 2", "sleep [--once]", "] MS")
+        self.assertRefused("sleep --twice 2", "no option of sleep", "--key")
 
     def test_unknown(self) -> None:
         """
@@ -240,7 +307,7 @@ class ParseTests(SynchronousTestCase):
         """
         blanks = " \t" * 130_000
         self.assertEqual(sleep(b"1"), parse(f"{blanks}sleep{blanks}1{blanks}"))
-        self.assertRefused(f"sleep 1{blanks}2", "sleep [--once] MS")
+        self.assertRefused(f"sleep 1{blanks}2", "sleep [--once]", "] MS")
         self.assertRefused(f"{blanks}x{blanks}y{blanks}z{blanks}", "'x'")
 
     @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=40))
@@ -309,7 +376,8 @@ class HelpTests(SynchronousTestCase):
         """
         said = self.says("help run")
         for words in (
-            "[--once] [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT]",
+            "[--once] [--key KEY] [--name NAME] [--tag TAG]... [--priority N]",
+            "[-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT]",
             "nothing is expanded",
             "--",
         ):

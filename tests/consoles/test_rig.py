@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import SLEEP, Outcome, Spec, Status
+from jobcluster.core.views import Filter
 from jobcluster.errors import NodeAwayError, OutputMissingError, UnknownTicketError
 from jobcluster.interfaces import IClusterView
 from tests.consoles.rig import FIRST_JOB, MOST, FakeCluster, FakeConnection, Typist, ticket
@@ -116,7 +117,7 @@ class ClusterTests(SynchronousTestCase):
         cluster.cancel(ticket(3))
 
         def page(state: str, after: int) -> list[int]:
-            jobs = self.successResultOf(cluster.jobs(state, after, 2))
+            jobs = self.successResultOf(cluster.jobs(Filter(state), after, 2))
             return [job.job - FIRST_JOB for job in jobs]
 
         self.assertEqual([0, 1], page("", 0))

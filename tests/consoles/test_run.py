@@ -106,12 +106,24 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(COMMAND, request.spec.kind)
         self.assertEqual(OnNodeLoss.AGAIN, request.spec.on_node_loss)
 
+    def test_description(self) -> None:
+        """
+        What may be said of any job is said ahead of the command, among its other options.
+        """
+        request = parse("run --key k -e A=1 --name n --tag b --priority +7 --tag a -- env --key x")
+        if not isinstance(request, Submit):
+            self.fail("nothing is submitted")
+        spec = request.spec
+        self.assertEqual(("k", "n", ("b", "a"), 7), (spec.key, spec.name, spec.tags, spec.priority))
+        wanted = Command((b"env", b"--key", b"x"), ((b"A", b"1"),))
+        self.assertEqual(wanted, unpack_command(spec.payload))
+
     def test_no_command(self) -> None:
         """
         Without a command there is the usage.
         """
         for line in ("run", "run ", "run --", "run -e A=1", "run -d / --"):
-            self.assertRefused(line, "no command", "run [--once] [-e NAME=VALUE]")
+            self.assertRefused(line, "no command", "run [--once]", "[-e NAME=VALUE]")
         self.assertRefused("run ''", "empty")
 
     def test_unfinished(self) -> None:
@@ -211,6 +223,32 @@ class SubmitTests(ConsoleCase):
         self.assertEqual([f"Ticket ID: {ticket(n)}" for n in range(3)], lines[:2] + lines[3:])
         self.assertTrue(lines[2].startswith("Error: A quote is not closed"))
         self.assertEqual([3], typist.cluster.batches)
+
+    def test_keys(self) -> None:
+        """
+        A line that is typed again with its key has the same ticket; another job with the key is
+        refused in one line, and those around it are taken.
+        """
+        typist = self.connect()
+        typist.type("run --key k true\nrun --key k true\nrun --key k false\n0\n")
+        first, again, refused, other = self.heard(typist).decode().splitlines()
+        self.assertEqual([f"Ticket ID: {ticket(0)}"] * 2, [first, again])
+        self.assertTrue(refused.startswith("Error: That key is the key of another job"))
+        self.assertEqual(f"Ticket ID: {ticket(1)}", other)
+        self.assertEqual([4], typist.cluster.batches)
+
+    def test_names(self) -> None:
+        """
+        Names and tags are shown by status, and jobs are listed by them.
+        """
+        typist = self.connect()
+        typist.type("run --name 'a b' --tag y --tag x true\nrun true\n")
+        self.heard(typist)
+        typist.type(f"status {ticket(0)}\nlist name='a b' tag=x\n")
+        status, row, count = self.heard(typist, 1).decode().splitlines()
+        self.assertIn(", run true, name 'a b', tags x y, submitted ", status)
+        self.assertTrue(row.startswith(ticket(0)))
+        self.assertEqual("Jobs: 1", count)
 
     def test_standard_input(self) -> None:
         """

@@ -17,6 +17,7 @@ from jobcluster.core.actions import (
     DropRuns,
     ExtendLease,
     LoadJobs,
+    LoadKeys,
     LoadPage,
     NodeAction,
     Refuse,
@@ -33,6 +34,7 @@ from jobcluster.core.events import (
     CancelRequested,
     JobsLoaded,
     JobsRequested,
+    KeysLoaded,
     NodeEvent,
     PageLoaded,
     RunEnded,
@@ -327,6 +329,8 @@ class Actor:
             case LoadPage():
                 found = self.tables.page(action.requires, action.after, action.limit)
                 self.feed(PageLoaded(action.requires, found))
+            case LoadKeys():
+                self.feed(KeysLoaded(self.tables.keys(action.keys)))
             case ExtendLease():
                 self._until = action.until
             case StartRuns():

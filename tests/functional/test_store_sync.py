@@ -45,6 +45,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from jobcluster.core.views import Filter
 from jobcluster.errors import StoreFailedError
 from jobcluster.store.pools import threads
 from jobcluster.store.sqlite import SqliteStore
@@ -70,7 +71,7 @@ async def main(reactor):
     told.append(await succeeds(store.commit([submitted(1003)])))
     told.append(await succeeds(opened(store)))
     told.append(await succeeds(store.commit([submitted(1004)])))
-    jobs = [view.job for view in await store.views("", 0, 10)]
+    jobs = [view.job for view in await store.views(Filter(), 0, 10)]
     await store.close()
     print(json.dumps([told, jobs]))
 

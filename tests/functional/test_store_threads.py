@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorThreads
 
 from jobcluster.core.records import JobsSubmitted
 from jobcluster.core.values import Job
+from jobcluster.core.views import Filter
 from jobcluster.errors import StateGoneError, StoreFailedError
 from jobcluster.store.pools import threads
 from jobcluster.store.sqlite import SqliteStore
@@ -113,7 +114,7 @@ async def test_reads_beside_commits(tmp_path: Path) -> None:
         commits = [
             store.commit([submitted(*range(first, first + 50))]) for first in range(1001, 6001, 50)
         ]
-        reads = [store.views("", 0, 100) for _ in range(50)]
+        reads = [store.views(Filter(), 0, 100) for _ in range(50)]
         await gatherResults(reads)
         await gatherResults(commits)
         assert len(await waiting(store)) == 5000

@@ -17,7 +17,7 @@ from jobcluster.core.actions import Run
 from jobcluster.core.events import RunEnded, RunnerEvent, RunsEnded
 from jobcluster.core.node import NodeSettings
 from jobcluster.core.records import Change, Identity, Recovered
-from jobcluster.core.values import SLEEP, Adopted, Job, Now, Outcome, Ref, Spec, Status
+from jobcluster.core.values import SLEEP, Adopted, Job, Keyed, Now, Outcome, Ref, Spec, Status
 from jobcluster.core.views import JobView
 from jobcluster.errors import OutputMissingError
 from jobcluster.interfaces import IRunner
@@ -27,6 +27,7 @@ from jobcluster.services.node import NodeService, Parts, Setup
 from jobcluster.store.memory import MemoryStore, Tables, at_once
 from jobcluster.store.outputs import MemoryOutputs
 from jobcluster.testing.clocks import HeapClock
+from jobcluster.testing.clusters import all_taken
 
 _Result = TypeVar("_Result")
 
@@ -143,6 +144,11 @@ class ScriptedStore(MemoryStore):
     def page(self, requires: str, after: tuple[int, int], limit: int) -> Deferred[tuple[Job, ...]]:
         """See L{jobcluster.interfaces.IStore.page}."""
         return self._later(super().page(requires, after, limit))
+
+    def keys(self, wanted: Sequence[str]) -> Deferred[tuple[Keyed, ...]]:
+        """See L{jobcluster.interfaces.IStore.keys}."""
+        self._told.append(("keys", *wanted))
+        return self._later(super().keys(wanted))
 
     def view(self, job: int) -> Deferred[JobView | None]:
         """See L{jobcluster.interfaces.IStore.view}."""
@@ -315,6 +321,18 @@ class LoneNode:
         runner, self.next_runner = self.next_runner, ScriptedRunner(self.told)
         self.runners.append(runner)
         return runner
+
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int, ...]]:
+        """
+        Hand jobs to it; fires with their ids, or fails if one is not taken.
+        """
+        return self.service.submit(specs).addCallback(all_taken)
+
+    def tickets(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
+        """
+        Hand jobs to it as a client does; fires with their tickets, or fails if one is not taken.
+        """
+        return self.client.submit(specs).addCallback(all_taken)
 
     @property
     def identity(self) -> Identity:

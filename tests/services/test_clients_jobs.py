@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from jobcluster.core.values import Outcome, Status, format_ticket
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import (
     StoreFailedError,
 )
@@ -55,7 +55,7 @@ class CancelTests(ServiceCase):
         One that nobody can hold will never run.
         """
         node = self.started()
-        [ticket] = self.successResultOf(node.client.submit([sleep(5)]))
+        [ticket] = self.successResultOf(node.tickets([sleep(5)]))
         self.assertEqual("cancelled", self.successResultOf(node.client.cancel(ticket)))
         view = self.successResultOf(node.client.view(ticket))
         self.assertEqual(Status.CANCELLED, outcome_of(view).status)
@@ -95,7 +95,7 @@ class CancelTests(ServiceCase):
         ticket = nodes["b"]
         cluster.result(client.cancel(ticket))
         self.assertEqual("cancelling", self.successResultOf(client.view(ticket)).state)
-        [view] = cluster.result(cluster.client("a").jobs("cancelling", 0, 10))
+        [view] = cluster.result(cluster.client("a").jobs(Filter("cancelling"), 0, 10))
         self.assertEqual(ticket, format_ticket("a", view.job))
 
 
@@ -110,7 +110,7 @@ class JobsTests(ServiceCase):
         """
         Those in a state.
         """
-        return cluster.result(cluster.client("a").jobs(state, after, limit))
+        return cluster.result(cluster.client("a").jobs(Filter(state), after, limit))
 
     def test_states(self) -> None:
         """

@@ -62,7 +62,7 @@ class AskedTests(ServiceCase):
         Who waits is answered when the job ends, or with how it is when the patience is over.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         asked = node.client.asked(Ask("a", "wait", job, 2.0))
         node.clock.advance(1.9)
         self.assertNoResult(asked)
@@ -80,7 +80,7 @@ class AskedTests(ServiceCase):
         none.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         for asked_for, kept in ((1e9, 5.0), (float("inf"), 5.0), (-1.0, 0.0), (0.0, 0.0)):
             asked = node.client.asked(Ask("a", "wait", job, asked_for))
             self.assertNoResult(asked)
@@ -92,7 +92,7 @@ class AskedTests(ServiceCase):
         Of a question that is withdrawn nothing is left.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         before = len(node.clock.getDelayedCalls())
         asked = node.client.asked(Ask("a", "wait", job, 2.0))
         self.assertEqual(before + 1, len(node.clock.getDelayedCalls()))
@@ -105,7 +105,7 @@ class AskedTests(ServiceCase):
         Nonsense for a time is no time.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         asked = node.client.asked(Ask("a", "wait", job, float("nan")))
         node.clock.advance(5)
         self.assertEqual("waiting", self.successResultOf(asked).view.state)  # type: ignore[union-attr]
@@ -147,7 +147,7 @@ class WaitTests(ServiceCase):
         An outcome that comes while the store is read is not missed.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         node.disk.hold = True
         node.service.cancel([job])
         # It is not in memory any more, and not on the disk yet.
@@ -204,7 +204,7 @@ class WaitTests(ServiceCase):
         A wait that is cancelled has failed, and nothing is left of it.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         before = len(node.clock.getDelayedCalls())
         waiting = node.client.wait(format_ticket("a", job))
         waiting.cancel()
@@ -216,7 +216,7 @@ class WaitTests(ServiceCase):
         A wait that is cancelled has a result at once: nobody is kept.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         waiting = node.client.wait(format_ticket("a", job))
         waiting.cancel()
         self.assertTrue(waiting.called)

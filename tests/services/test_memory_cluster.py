@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from jobcluster.core.cluster import ClusterSettings
 from jobcluster.core.values import Status
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import (
     BalancerAwayError,
     NotAcknowledgedError,
@@ -221,7 +221,7 @@ class FaultTests(ServiceCase):
         cluster.kill("a")
         cluster.advance(1)
         self.assertNoResult(submitted)
-        self.assertEqual((), cluster.nodes["a"].tables.views("", 0, 10))
+        self.assertEqual((), cluster.nodes["a"].tables.views(Filter(), 0, 10))
 
     def test_restart_of_one_that_runs(self) -> None:
         """

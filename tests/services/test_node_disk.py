@@ -27,7 +27,7 @@ class WaitingTests(ServiceCase):
         A job whose outcome was written although its commit failed has ended, and they hear it.
         """
         node = self.started()
-        [ticket] = self.successResultOf(node.client.submit([sleep(5)]))
+        [ticket] = self.successResultOf(node.tickets([sleep(5)]))
         waiting = node.client.wait(ticket)
         node.disk.hold = True
         cancelled = node.client.cancel(ticket)
@@ -59,7 +59,7 @@ class WaitingTests(ServiceCase):
         there is one core, one runner, and one new incarnation for each failed commit.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         waiting = node.service.end_of(job)
         viewing: Deferred[None] = Deferred()
         node.store.viewing = viewing
@@ -78,7 +78,7 @@ class WaitingTests(ServiceCase):
         Where the store cannot be read for that, the node begins anew, as after any read that fails.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         waiting = node.service.end_of(job)
         viewing: Deferred[None] = Deferred()
         node.store.viewing = viewing
@@ -97,7 +97,7 @@ class WaitingTests(ServiceCase):
         wanted to wait for it, or for which somebody has ceased to wait.
         """
         node = self.started()
-        ended, open_ = self.successResultOf(node.client.submit([sleep(5), sleep(5)]))
+        ended, open_ = self.successResultOf(node.tickets([sleep(5), sleep(5)]))
         self.successResultOf(node.client.cancel(ended))
         self.successResultOf(node.client.wait(ended))
         self.failureResultOf(node.client.wait(format_ticket("a", 12345)), UnknownTicketError)
@@ -112,7 +112,7 @@ class WaitingTests(ServiceCase):
     def _fail(self, node: LoneNode) -> None:
         """Let a commit fail."""
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5)])
+        submitted = node.submit([sleep(5)])
         node.disk.fail(StoreFailedError())
         node.disk.hold = False
         self.failureResultOf(submitted, NotAcknowledgedError)

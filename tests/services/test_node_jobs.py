@@ -8,7 +8,7 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from jobcluster.core.values import SLEEP, Outcome, Status, format_ticket
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import StoreFailedError, StoreFullError
 from jobcluster.services.recent import Recent
 from jobcluster.services.requests import Waiters
@@ -64,12 +64,12 @@ class SubmitTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5), sleep(6)])
+        submitted = node.submit([sleep(5), sleep(6)])
         self.assertNoResult(submitted)
-        self.assertEqual((), node.tables.views("", 0, 10))
+        self.assertEqual((), node.tables.views(Filter(), 0, 10))
         node.disk.write()
         ids = self.successResultOf(submitted)
-        self.assertEqual(ids, tuple(view.job for view in node.tables.views("", 0, 10)))
+        self.assertEqual(ids, tuple(view.job for view in node.tables.views(Filter(), 0, 10)))
         self.assertEqual(2, len(set(ids)))
         node.disk.hold = False
 
@@ -79,7 +79,7 @@ class SubmitTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        first, second = node.service.submit([sleep(5)]), node.service.submit([sleep(6)])
+        first, second = node.submit([sleep(5)]), node.submit([sleep(6)])
         self.assertEqual([("commit", "JobsSubmitted")] * 2, node.take())
         node.disk.write()
         [[one], [other]] = map(self.successResultOf, (first, second))
@@ -91,7 +91,7 @@ class SubmitTests(ServiceCase):
         Jobs are taken while there is no balancer, and the node says why it is not joined.
         """
         node = self.started()
-        self.assertEqual(1, len(self.successResultOf(node.service.submit([sleep(5)]))))
+        self.assertEqual(1, len(self.successResultOf(node.submit([sleep(5)]))))
         self.assertEqual("no balancer has been reached yet", node.client.joined())
 
     def test_none(self) -> None:
@@ -107,18 +107,18 @@ class SubmitTests(ServiceCase):
         """
         node = self.started(min_free=1000)
         node.store.bytes_free = 999
-        failure = self.failureResultOf(node.service.submit([sleep(5)]), StoreFullError)
+        failure = self.failureResultOf(node.submit([sleep(5)]), StoreFullError)
         self.assertIn("--min-free", failure.getErrorMessage())
         self.assertEqual([], node.take())
         node.store.bytes_free = 1000
-        self.assertEqual(1, len(self.successResultOf(node.service.submit([sleep(5)]))))
+        self.assertEqual(1, len(self.successResultOf(node.submit([sleep(5)]))))
 
     def test_cancel_below_the_floor(self) -> None:
         """
         A wish to cancel frees space in the end: it is taken.
         """
         node = self.started(min_free=1000)
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         node.store.bytes_free = 0
         self.assertEqual(("cancelled",), self.successResultOf(node.service.cancel([job])))
 
@@ -129,7 +129,7 @@ class SubmitTests(ServiceCase):
         for verbose in (True, False):
             node = self.started(verbose=verbose)
             logged = self.logged("info")
-            [job] = self.successResultOf(node.service.submit([sleep(5)]))
+            [job] = self.successResultOf(node.submit([sleep(5)]))
             self.successResultOf(node.service.cancel([job]))
             ticket = format_ticket("a", job)
             expected = [f"{ticket} was submitted", f"{ticket} ended: cancelled"]
@@ -160,7 +160,7 @@ class CancelTests(ServiceCase):
         What became of it is answered when that is on the disk (C1).
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         node.disk.hold = True
         cancelled = node.service.cancel([job])
         self.assertNoResult(cancelled)
@@ -174,7 +174,7 @@ class CancelTests(ServiceCase):
         twice; what is unknown has ended.
         """
         node = self.started()
-        first, second = self.successResultOf(node.service.submit([sleep(5), sleep(5)]))
+        first, second = self.successResultOf(node.submit([sleep(5), sleep(5)]))
         self.successResultOf(node.service.cancel([first]))
         self.assertEqual(
             ("ended", "cancelled", "cancelled", "ended"),
@@ -204,7 +204,7 @@ class OutcomeTests(ServiceCase):
         Everybody who waits for a job hears its outcome when that is on the disk, nobody else does.
         """
         node = self.started()
-        first, second = self.successResultOf(node.service.submit([sleep(5), sleep(5)]))
+        first, second = self.successResultOf(node.submit([sleep(5), sleep(5)]))
         waiting = [node.service.end_of(first) for _ in range(2)]
         other = node.service.end_of(second)
         node.disk.hold = True
@@ -222,7 +222,7 @@ class OutcomeTests(ServiceCase):
         Who waits no longer is forgotten; the others hear it all the same.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         one, other = node.service.end_of(job), node.service.end_of(job)
         one.cancel()
         self.failureResultOf(one, CancelledError)
@@ -259,7 +259,7 @@ class RecentTests(ServiceCase):
         They are known as the store has them.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         self.assertIsNone(node.service.recent.get(job))
         self.successResultOf(node.service.cancel([job]))
         self.assertEqual(
@@ -271,7 +271,7 @@ class RecentTests(ServiceCase):
         What is not committed has not ended.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         node.disk.hold = True
         node.service.cancel([job])
         self.assertIsNone(node.service.recent.get(job))
@@ -361,7 +361,7 @@ class UpkeepTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        node.service.submit([sleep(5)])
+        node.submit([sleep(5)])
         node.take()
         node.clock.advance(3)
         self.assertEqual([], node.take())

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from jobcluster.core.records import Deadline, DeadlinesSet
+from jobcluster.core.views import Filter
 from jobcluster.errors import (
     NotAcknowledgedError,
     StateGoneError,
@@ -113,7 +114,7 @@ class OpeningTests(ServiceCase):
         opening: Deferred[None] = Deferred()
         node.store.openings = [opening]
         node.service.startService()
-        self.failureResultOf(node.service.submit([sleep(5)]), StoreOpeningError)
+        self.failureResultOf(node.submit([sleep(5)]), StoreOpeningError)
         self.failureResultOf(node.service.cancel([1000]), StoreOpeningError)
         opening.callback(None)
 
@@ -152,7 +153,7 @@ class SickDiskTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5)])
+        submitted = node.submit([sleep(5)])
         self.assertNoResult(submitted)
         node.take()
         node.disk.fail(error, **how)
@@ -172,11 +173,11 @@ class SickDiskTests(ServiceCase):
         So does everybody else whose answer was behind the failed commit, one after the other.
         """
         node = self.started()
-        [job] = self.successResultOf(node.service.submit([sleep(5)]))
+        [job] = self.successResultOf(node.submit([sleep(5)]))
         node.disk.hold = True
-        first = node.service.submit([sleep(5)])
+        first = node.submit([sleep(5)])
         second = node.service.cancel([job])
-        third = node.service.submit([sleep(5)])
+        third = node.submit([sleep(5)])
         node.disk.fail(StoreFailedError())
         for waiting in (first, second, third):
             self.failureResultOf(waiting, NotAcknowledgedError)
@@ -207,7 +208,7 @@ class SickDiskTests(ServiceCase):
         node.store.openings = [opening]
         node.clock.advance(5)
         self.assertEqual(before, len(node.endpoint.attempts))
-        self.failureResultOf(node.service.submit([sleep(5)]), StoreFailedError)
+        self.failureResultOf(node.submit([sleep(5)]), StoreFailedError)
         self.assertIn("disk", node.client.joined())
         opening.callback(None)
         self.assertEqual(before + 1, len(node.endpoint.attempts))
@@ -220,7 +221,7 @@ class SickDiskTests(ServiceCase):
         node, submitted = self.broken(StoreFailedError(), written=True)
         self.failureResultOf(submitted)
         node.clock.advance(0)
-        [view] = self.successResultOf(node.client.jobs("open", 0, 10))
+        [view] = self.successResultOf(node.client.jobs(Filter("open"), 0, 10))
         self.assertEqual((b"5", "waiting"), (view.payload, view.state))
         core = node.service.core
         self.assertEqual({view.job}, {job for job in (view.job,) if core and core.whereabouts(job)})
@@ -232,8 +233,8 @@ class SickDiskTests(ServiceCase):
         node, submitted = self.broken(StoreFailedError(), written=True)
         self.failureResultOf(submitted)
         node.clock.advance(0)
-        [job] = self.successResultOf(node.service.submit([sleep(6)]))
-        views = self.successResultOf(node.client.jobs("open", 0, 10))
+        [job] = self.successResultOf(node.submit([sleep(6)]))
+        views = self.successResultOf(node.client.jobs(Filter("open"), 0, 10))
         self.assertEqual([b"5", b"6"], [view.payload for view in views])
         self.assertEqual(job, views[1].job)
 
@@ -267,7 +268,7 @@ class SickDiskTests(ServiceCase):
         self.failureResultOf(submitted)
         node.clock.advance(0)
         node.disk.hold = True
-        again = node.service.submit([sleep(5)])
+        again = node.submit([sleep(5)])
         node.disk.fail(StoreFailedError())
         node.disk.hold = False
         self.failureResultOf(again, NotAcknowledgedError)
@@ -284,7 +285,7 @@ class SickDiskTests(ServiceCase):
         self.failureResultOf(submitted)
         node.clock.advance(11)
         node.disk.hold = True
-        again = node.service.submit([sleep(5)])
+        again = node.submit([sleep(5)])
         node.disk.fail(StoreFailedError())
         node.disk.hold = False
         self.failureResultOf(again, NotAcknowledgedError)
@@ -324,7 +325,7 @@ class SickDiskTests(ServiceCase):
         self.assertEqual(["runner closed", f"fatal: {StateGoneError()}"], node.take())
         node.clock.advance(5)
         self.assertEqual([], node.take())
-        self.failureResultOf(node.service.submit([sleep(5)]), StoreError)
+        self.failureResultOf(node.submit([sleep(5)]), StoreError)
 
     def test_state_gone_meanwhile(self) -> None:
         """
@@ -342,7 +343,7 @@ class SickDiskTests(ServiceCase):
         What cannot be read is as bad as what cannot be written: the node begins anew.
         """
         node = self.started()
-        self.successResultOf(node.service.submit([sleep(5)]))
+        self.successResultOf(node.submit([sleep(5)]))
         node.store.reading = reading = Deferred[None]()
         cancelled = node.service.cancel([12345])
         reading.errback(StoreFailedError("cannot read"))
@@ -355,11 +356,11 @@ class SickDiskTests(ServiceCase):
         So it is with the rows that a read found: the new core reads for itself.
         """
         node = self.started()
-        jobs = self.successResultOf(node.service.submit([sleep(5)] * 4100))
+        jobs = self.successResultOf(node.submit([sleep(5)] * 4100))
         node.store.reading = reading = Deferred[None]()
         cancelled = node.service.cancel(jobs[-1:])
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5)])
+        submitted = node.submit([sleep(5)])
         node.disk.fail(StoreFailedError())
         node.disk.hold = False
         self.failureResultOf(submitted)
@@ -382,7 +383,7 @@ class SickDiskTests(ServiceCase):
             cancelled = node.service.cancel([12345])
             self.assertNoResult(cancelled)
             node.disk.hold = True
-            submitted = node.service.submit([sleep(5)])
+            submitted = node.submit([sleep(5)])
             node.disk.fail(StoreFailedError())
             node.disk.hold = False
             self.failureResultOf(submitted)

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from jobcluster.core.events import RunEnded, RunsEnded
 from jobcluster.core.records import Deadline, DeadlinesSet
 from jobcluster.core.values import Cause, Outcome, Status
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import NotAcknowledgedError, StateGoneError, StoreError, StoreFailedError
 from jobcluster.store.tables import Tables
 from jobcluster.testing.clusters import MemoryCluster
@@ -60,7 +60,7 @@ class LoneTests(ServiceCase):
         """
         node = self.started()
         self.successResultOf(node.service.stopService())
-        self.failureResultOf(node.service.submit([sleep(5)]), StoreError)
+        self.failureResultOf(node.submit([sleep(5)]), StoreError)
 
     def test_ends_what_runs(self) -> None:
         """
@@ -168,7 +168,7 @@ class LoneTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5)])
+        submitted = node.submit([sleep(5)])
         node.store.openings = [StoreFailedError()]
         node.disk.fail(StoreFailedError())
         self.failureResultOf(submitted, NotAcknowledgedError)
@@ -198,7 +198,7 @@ class LoneTests(ServiceCase):
         """
         node = self.started()
         node.disk.hold = True
-        submitted = node.service.submit([sleep(5)])
+        submitted = node.submit([sleep(5)])
         node.service.stopService()
         node.disk.fail(StoreFailedError())
         self.failureResultOf(submitted, NotAcknowledgedError)
@@ -214,7 +214,7 @@ class LoneTests(ServiceCase):
         for error in (StoreFailedError(), StateGoneError()):
             node = self.started()
             node.disk.hold = True
-            submitted = node.service.submit([sleep(5)])
+            submitted = node.submit([sleep(5)])
             stopped = node.service.stopService()
             node.disk.fail(error)
             self.failureResultOf(submitted, NotAcknowledgedError)
@@ -277,7 +277,9 @@ class ClusterTests(ServiceCase):
         view, outcome = self._ended(cluster, theirs)
         self.assertEqual("a", view.node)
         self.assertEqual(Status.SUCCEEDED, outcome.status)
-        [job] = [job for job in cluster.nodes["a"].tables.views("", 0, 9) if job.node == "a"][:1]
+        [job] = [job for job in cluster.nodes["a"].tables.views(Filter(), 0, 9) if job.node == "a"][
+            :1
+        ]
         self.assertIsNotNone(job)
         stored = cluster.result(cluster.client("a").view(theirs))
         self.assertEqual(2, stored.attempts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.internet.defer import maybeDeferred
 
 from jobcluster.core.records import EndedJob, JobsEnded
+from jobcluster.core.views import Filter
 from jobcluster.errors import StoreError
 from jobcluster.store.backup import back_up
 from jobcluster.store.outputs import OutputFiles
@@ -58,7 +59,7 @@ class BackupCase(sqlite_case.SqliteCase):
         """
         store = self.make_store(state)
         self.successResultOf(opened(store))
-        ids = [view.job for view in self.successResultOf(store.views("", 0, 1000))]
+        ids = [view.job for view in self.successResultOf(store.views(Filter(), 0, 1000))]
         self.successResultOf(store.close())
         return ids
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.records import Change, Recovered
 from jobcluster.core.values import Job
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.interfaces import IStore
 from tests.store.scenes import opened
 
@@ -95,7 +95,7 @@ class StoreCase(SynchronousTestCase):
         """
         The ids of the jobs of a list.
         """
-        return [view.job for view in self.result(self.store.views(state, after, limit))]
+        return [view.job for view in self.result(self.store.views(Filter(state), after, limit))]
 
     def expire(self, before: int, limit: int = 100) -> int:
         """

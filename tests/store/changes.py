@@ -21,7 +21,7 @@ from jobcluster.core.records import (
     Unbound,
 )
 from jobcluster.core.values import Outcome
-from jobcluster.core.views import JobView
+from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import StoreFailedError
 from tests.store import case
 from tests.store.scenes import (
@@ -121,7 +121,7 @@ class ChangesContract(case.StoreCase):
         """
         How all jobs ended.
         """
-        views = self.result(self.store.views("", 0, 100))
+        views = self.result(self.store.views(Filter(), 0, 100))
         return {view.job: view.outcome.status for view in views if view.outcome is not None}
 
     def test_unknown(self) -> None:

@@ -21,15 +21,15 @@ from jobcluster.core.records import (
     Unbound,
 )
 from jobcluster.core.values import Job
-from jobcluster.core.views import PAYLOAD_SHOWN, JobView
+from jobcluster.core.views import PAYLOAD_SHOWN, Filter, JobView
 from jobcluster.errors import StoreFailedError
 from jobcluster.interfaces import IStore
-from tests.store import changes
+from tests.store import changes, described
 from tests.store.case import BEST
 from tests.store.scenes import FIRST_JOB, attempt, bound, ended, job, opened, recorded, submitted
 
 
-class StoreContract(changes.ChangesContract):
+class StoreContract(changes.ChangesContract, described.DescribedContract):
     """
     L{IStore}, all of it.
     """
@@ -79,7 +79,8 @@ class StoreContract(changes.ChangesContract):
             self.store.load([1001]),
             self.store.page("", BEST, 1),
             self.store.view(1001),
-            self.store.views("", 0, 1),
+            self.store.views(Filter(), 0, 1),
+            self.store.keys(["k"]),
             self.store.expire(1, 1),
         ):
             self.failureResultOf(waiting, StoreFailedError)
@@ -162,7 +163,7 @@ class StoreContract(changes.ChangesContract):
         self.assertEqual([1003, 1004], self.views(after=1002, limit=2))
         self.assertEqual([1004], self.views("open", after=1001))
         self.assertEqual([1005], self.views("failed", after=1003))
-        listed = self.result(self.store.views("", 0, 100))
+        listed = self.result(self.store.views(Filter(), 0, 100))
         self.assertEqual([self.view(view.job) for view in listed], list(listed))
 
     # -- retention ---------------------------------------------------------------------------------

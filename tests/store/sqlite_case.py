@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.records import Change
 from jobcluster.core.values import memory_of
+from jobcluster.core.views import Filter
 from jobcluster.store.sqlite import SqliteStore
 from tests.store.direct import DirectPools
 from tests.store.scenes import opened
@@ -48,7 +49,7 @@ class SqliteCase(SynchronousTestCase):
         """
         All jobs.
         """
-        return [view.job for view in self.successResultOf(self.store.views("", 0, 1000))]
+        return [view.job for view in self.successResultOf(self.store.views(Filter(), 0, 1000))]
 
     def incarnation_of(self, store: SqliteStore) -> int:
         """

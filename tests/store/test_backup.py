@@ -13,11 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from unittest import SkipTest
 
+from jobcluster.core.records import KeysTaken
+from jobcluster.core.values import Keyed
 from jobcluster.errors import StoreTooNewError
 from jobcluster.store.backup import Backup, back_up
 from jobcluster.store.schema import SCHEMA, create
 from tests.store.backup_case import LONG, OFFER, BackupCase
-from tests.store.scenes import ended, submitted
+from tests.store.scenes import ended, opened, submitted
 
 
 class BackupTests(BackupCase):
@@ -40,6 +42,18 @@ class BackupTests(BackupCase):
         self.assertEqual([1001, 1002, 1003], self.ids_in(self.place))
         self.assertEqual(LONG, self.read_output(self.place, 1002))
         self.assertEqual([1001, 1002, 1003, 1004], self.ids())
+
+    def test_keys(self) -> None:
+        """
+        It has the keys of its jobs.
+        """
+        rows = [Keyed("k", 1001, b"1"), Keyed("l", 1002, b"2")]
+        self.commit(submitted(1001), KeysTaken((rows[0],)))
+        back_up(self.directory, self.place)
+        self.commit(submitted(1002), KeysTaken((rows[1],)))
+        store = self.make_store(self.place)
+        self.successResultOf(opened(store))
+        self.assertEqual((rows[0],), self.successResultOf(store.keys(["k", "l"])))
 
     def test_files(self) -> None:
         """

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.records import JobsSubmitted
+from jobcluster.core.views import Filter
 from jobcluster.errors import StoreFailedError
 from jobcluster.store.sqlite import SqliteStore
 from tests.store.direct import DirectPools
@@ -91,7 +92,7 @@ class FullDiskTests(SynchronousTestCase):
         """
         All that was acknowledged is there; what was not may be there, and was never called so.
         """
-        found = self.successResultOf(self.store.views("", 0, 100_000))
+        found = self.successResultOf(self.store.views(Filter(), 0, 100_000))
         self.assertEqual(set(), self.acknowledged - {view.job for view in found})
         self.assertTrue({view.job for view in found} <= set(range(FIRST_JOB, self.last + 1)))
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.core.records import Cancelling, Draining, JobsSubmitted
+from jobcluster.core.records import Cancelling, Draining, JobsSubmitted, KeysTaken
+from jobcluster.core.values import Keyed
+from jobcluster.core.views import Filter
 from jobcluster.errors import StateGoneError, StoreFailedError
 from jobcluster.interfaces import IStore
 from jobcluster.store.memory import MemoryStore, at_once
@@ -125,7 +127,7 @@ class MediumTests(SynchronousTestCase):
         self.medium.write()
         self.failureResultOf(second, StoreFailedError)
         self.successResultOf(opened(self.store))
-        self.assertEqual((), self.successResultOf(self.store.views("", 0, 10)))
+        self.assertEqual((), self.successResultOf(self.store.views(Filter(), 0, 10)))
 
     def test_error_of_the_medium(self) -> None:
         """
@@ -147,7 +149,7 @@ class MediumTests(SynchronousTestCase):
         later = self.store.commit([submitted(1002)])
         self.medium.write()
         self.successResultOf(later)
-        [view] = self.successResultOf(self.store.views("", 0, 10))
+        [view] = self.successResultOf(self.store.views(Filter(), 0, 10))
         self.assertEqual(1002, view.job)
 
 
@@ -171,7 +173,21 @@ class TablesTests(SynchronousTestCase):
         self.assertEqual([1004, 1005], [job.id for job in tables.page("", BEST, 10)])
         self.assertEqual([1001], [job.id for job in copy.page("", BEST, 10)])
         self.assertEqual(1004, copy.recover().last_job)
-        self.assertEqual("ended", copy.views("succeeded", 0, 10)[0].state)
+        self.assertEqual("ended", copy.views(Filter("succeeded"), 0, 10)[0].state)
+
+    def test_copy_of_keys(self) -> None:
+        """
+        A copy, and a backup that is restored, has the keys of its jobs and no later ones.
+        """
+        tables = Tables()
+        first, second = Keyed("k", 1001, b"1"), Keyed("l", 1002, b"2")
+        tables.apply([submitted(1001), KeysTaken((first,))])
+        copy = tables.copy()
+        tables.apply([submitted(1002), KeysTaken((second,))])
+        copy.restore(1_764_000_000, 7)
+        self.assertEqual((first, second), tables.keys(("k", "l")))
+        self.assertEqual((first,), copy.keys(("k", "l")))
+        copy.apply([submitted(1003), KeysTaken((second._replace(job=1003),))])
 
     def test_new_jobs_wait(self) -> None:
         """

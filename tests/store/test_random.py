@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,10 +26,11 @@ from jobcluster.core.records import (
     EndedJob,
     JobsEnded,
     JobsSubmitted,
+    KeysTaken,
     Unbound,
 )
-from jobcluster.core.values import Job
-from jobcluster.core.views import JobView
+from jobcluster.core.values import Job, Keyed
+from jobcluster.core.views import Filter, JobView
 from jobcluster.interfaces import IStore
 from jobcluster.store.memory import MemoryStore
 from jobcluster.store.sqlite import SqliteStore
@@ -42,6 +43,13 @@ _Result = TypeVar("_Result")
 NOW = 100.0
 
 LANES = ("", "gpu", "gpu,linux")
+
+FILTERS = (
+    *map(Filter, ("open", "succeeded", "failed")),
+    Filter(name="n"),
+    Filter("open", tags=("b",)),
+    Filter("failed", "m", ("a",)),
+)
 
 serials = st.integers(1, 3)
 times = st.integers(0, 100_000)
@@ -59,11 +67,35 @@ def submissions(last: int) -> st.SearchStrategy[JobsSubmitted]:
     New jobs, with the ids after the last one.
     """
     parts = st.tuples(
-        st.integers(-2, 2), st.sampled_from(LANES), st.sampled_from([b"", b"100", bytes(5000)])
+        st.integers(-2, 2),
+        st.sampled_from(LANES),
+        st.sampled_from([b"", b"100", bytes(5000)]),
+        st.sampled_from(["", "n", "m"]),
+        st.sampled_from(["", "a", "a,b"]),
     )
+
+    def new(place: int, name: str, tags: str, *some: Any) -> Job:  # noqa: ANN401
+        return job(last + 1 + place, *some)._replace(name=name, tags=tags)
+
     return rows(parts).map(
         lambda found: JobsSubmitted(
-            tuple(job(last + 1 + place, *some) for place, some in enumerate(found))
+            tuple(new(place, *some[3:], *some[:3]) for place, some in enumerate(found))
+        )
+    )
+
+
+def keys(new: JobsSubmitted) -> st.SearchStrategy[KeysTaken]:
+    """
+    Keys for some of these jobs.
+    """
+    wanted = st.lists(st.booleans(), min_size=len(new.jobs), max_size=len(new.jobs))
+    return wanted.map(
+        lambda has: KeysTaken(
+            tuple(
+                Keyed(f"key of {job.id}", job.id, b"digest")
+                for job, has_one in zip(new.jobs, has, strict=True)
+                if has_one
+            )
         )
     )
 
@@ -115,7 +147,7 @@ def lives(draw: st.DrawFn) -> Life:
             if draw(st.booleans()):
                 new = draw(submissions(last))
                 last += len(new.jobs)
-                commit.append(new)
+                commit += [new, draw(keys(new))]
             else:
                 commit.append(draw(changes(last)))
         life.append(commit)
@@ -168,13 +200,16 @@ class RandomTests(SynchronousTestCase):
         """
         Ask both everything.
         """
-        views = self.both(lambda store: store.views("", 0, 1000))
+        views = self.both(lambda store: store.views(Filter(), 0, 1000))
         ids = [FIRST_JOB, *(view.job for view in views)]
         self.both(lambda store: store.load(ids[::-1]))
         for number in ids:
             self.both(partial(_view, number))
-        for state in ("open", "succeeded", "failed"):
-            self.both(partial(_views, state))
+        for wanted in FILTERS:
+            self.both(partial(_views, wanted))
+        # Those of forgotten ones too, for the ids are given out in order.
+        numbers = range(FIRST_JOB, max(ids) + 1)
+        self.both(partial(_keys, [f"key of {number}" for number in numbers]))
         for lane in LANES:
             for last in self.both(partial(_page, lane, BEST, 1000)):
                 self.both(partial(_page, lane, (last.priority, last.id), 2))
@@ -193,8 +228,12 @@ def _view(number: int, store: IStore) -> Deferred[JobView | None]:
     return store.view(number)
 
 
-def _views(state: str, store: IStore) -> Deferred[tuple[JobView, ...]]:
-    return store.views(state, FIRST_JOB + 3, 3)
+def _views(wanted: Filter, store: IStore) -> Deferred[tuple[JobView, ...]]:
+    return store.views(wanted, FIRST_JOB + 3, 3)
+
+
+def _keys(wanted: list[str], store: IStore) -> Deferred[list[Keyed]]:
+    return store.keys(wanted).addCallback(sorted)
 
 
 def _page(

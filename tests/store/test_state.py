@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobcluster.core.records import Cancelling, JobsSubmitted, Lane
 from jobcluster.core.values import Cause, OnNodeLoss, Outcome, Status, memory_of, restored_as
+from jobcluster.core.views import Filter
 from jobcluster.errors import StateGoneError, StateLockedError, StoreError, StoreFailedError
 from jobcluster.store import directory as directories
 from jobcluster.store.directory import StateDirectory
@@ -177,7 +178,7 @@ class RestoredTests(sqlite_case.SqliteCase):
         recovered = self.successResultOf(opened(restored))[1]
         asked = [(question.id, question.bound) for question in recovered.questions]
         self.assertEqual([(1002, (1, 1, "node-b", "")), (1003, None)], asked)
-        [view] = self.successResultOf(restored.views("lost", 0, 1000))
+        [view] = self.successResultOf(restored.views(Filter("lost"), 0, 1000))
         lost = view.outcome or self.fail()
         ended = lost.ended
         self.assertEqual(1001, view.job)

@@ -94,7 +94,7 @@ DISPATCH = Dispatch(
 ASK = Ask(node="node-b", verb="wait", job=JOB, patience=20.0)
 
 REPLY = Reply(
-    view=JobView(JOB, SLEEP, b"250", "ended", AT, 2, "node-b", OUTCOME),
+    view=JobView(JOB, SLEEP, b"250", "ended", AT, 2, "node-b", OUTCOME, "nightly", ("a", "b")),
     cluster=ClusterView(
         nodes=(NodeView("node-a", "joined", 2, 1, 1, 40, 3, "trusts its network"),),
         balance=BalanceView(1, 0.25, 0.995, 2, 12.5, 3),

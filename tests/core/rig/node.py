@@ -17,6 +17,7 @@ from jobcluster.core.actions import (
     ExtendLease,
     FetchPayload,
     LoadJobs,
+    LoadKeys,
     LoadPage,
     NodeAction,
     Note,
@@ -30,6 +31,7 @@ from jobcluster.core.actions import (
 )
 from jobcluster.core.events import (
     JobsLoaded,
+    KeysLoaded,
     NodeEvent,
     PageLoaded,
     Ticked,
@@ -319,7 +321,7 @@ class NodeProcess(Peer):
             self.world.answered(self, action)
         elif isinstance(action, Outcomes):
             self.truth.told_outcomes(self.disk, action.jobs)
-        elif isinstance(action, (LoadJobs, LoadPage)):
+        elif isinstance(action, (LoadJobs, LoadPage, LoadKeys)):
             self.callLater(self.ground.rng.random() * _READ, self._read, action, self._builds)
         elif isinstance(action, (CollectOutput, FetchPayload)):
             build = self._builds
@@ -330,11 +332,13 @@ class NodeProcess(Peer):
             self.stopping = True
             self.callLater(0, self._farewell, self.seconds() + _FAREWELL)
 
-    def _read(self, action: LoadJobs | LoadPage, build: int) -> None:
+    def _read(self, action: LoadJobs | LoadPage | LoadKeys, build: int) -> None:
         tables = self.disk.tables
         event: NodeEvent
         if isinstance(action, LoadJobs):
             event = JobsLoaded(action.jobs, tables.load(action.jobs))
+        elif isinstance(action, LoadKeys):
+            event = KeysLoaded(tables.keys(action.keys))
         else:
             found = tables.page(action.requires, action.after, action.limit)
             event = PageLoaded(action.requires, found)
