@@ -2,7 +2,8 @@
 Every exception of jobcluster; its docstring is what the user is told.
 
 They are sorted by whose fault it is: L{UserError} for what a person typed or set, L{PeerError} for
-what another process said, L{StoreError} for this machine's disk.
+what another process said, L{StoreError} for this machine's disk, L{JobError} for a job that did not
+succeed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,12 @@ __all__ = [
     "BoxTooLargeError",
     "CallTimedOutError",
     "ExpiredTicketError",
+    "JobError",
+    "JobFailedError",
+    "JobLostError",
+    "JobQuarantinedError",
+    "JobSkippedError",
+    "JobTimedOutError",
     "JobclusterError",
     "KeeperError",
     "KeeperSilentError",
@@ -173,3 +180,34 @@ class StoreFullError(StoreError):
 
 class NotAcknowledgedError(StoreError):
     """Not acknowledged: the disk failed, so the job may exist or not."""
+
+
+# -- a job -----------------------------------------------------------------------------------------
+class JobError(JobclusterError):
+    """The job did not succeed."""
+
+    ticket: str = ""
+    status: str = ""
+    """One of L{jobcluster.core.values.Status}."""
+    result: object = None
+    """Of a command the L{jobcluster.client.results.CommandResult} all the same."""
+
+
+class JobFailedError(JobError):
+    """The job failed."""
+
+
+class JobTimedOutError(JobError):
+    """The job took longer than it was given."""
+
+
+class JobLostError(JobError):
+    """The job was lost with its node, and is not to be run twice."""
+
+
+class JobSkippedError(JobError):
+    """The job was not run, for another one that it waited for did not succeed."""
+
+
+class JobQuarantinedError(JobError):
+    """The job is not run any more: nodes died while they ran it."""

@@ -48,7 +48,7 @@ LIBRARIES: Names = {"attr", "attrs", "automat", "zope.interface"}
 """What is installed and does no I/O."""
 
 ROOT = "jobcluster"
-"""The package itself: every process passes through it, so it imports nothing."""
+"""The package itself: every process passes through it, so it imports nothing but when asked."""
 
 SELF: Names = {"jobcluster.__version__"}
 """What the package itself offers to every layer."""
@@ -117,7 +117,7 @@ ROWS_ABOVE: Names = STDLIB | LIBRARIES | SELF | ERRORS | CORE | CONTRACTS
 SPEAKERS: Names = STDLIB | LIBRARIES | SELF | ERRORS | SHOWN | CONTRACTS | WIRE | TWISTED
 
 LAYERS = (
-    layer("package", {"__future__"}, members={f"{ROOT}.__init__"}),
+    layer("package", {"__future__", "jobcluster.client.cluster"}, members={f"{ROOT}.__init__"}),
     layer("errors", PURE_STDLIB, LIBRARIES),
     layer("talk", PURE_STDLIB, LIBRARIES, ERRORS, members=TALK),
     layer("core", PURE_STDLIB, LIBRARIES, ERRORS),

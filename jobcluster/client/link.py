@@ -153,8 +153,7 @@ class Link:
             except JobclusterError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever an endpoint fails with
-                reason = getattr(error, "osError", None) or error
-                reasons.append(f"{described}: {str(reason).rstrip('.')}")
+                reasons.append(f"{described}: {str(error).rstrip('.')}")
             else:
                 self._places = [(described, endpoint)]
                 return

@@ -1,0 +1,243 @@
+"""
+A cluster, for programs that block.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait as wait_for
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from jobcluster.client.finding import find_places
+from jobcluster.client.futures import JobFuture
+from jobcluster.client.link import PATIENCE
+from jobcluster.client.remote import RemoteNode
+from jobcluster.client.results import CommandResult
+from jobcluster.client.thread import ReactorThread
+from jobcluster.core.commands import COMMAND, Command, pack_command
+from jobcluster.core.payloads import check_job
+from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
+from jobcluster.core.views import ClusterView, JobView
+from jobcluster.errors import JobclusterError
+
+__all__ = ["Cluster"]
+
+T = TypeVar("T")
+
+_PIECE: Final = 256 * 1024
+"""Bytes of output that are fetched at once."""
+
+Text = str | bytes
+
+
+class Cluster:
+    """
+    A cluster, by way of one of its nodes.
+
+    What is handed in is on that node's disk before its ticket is known.
+    A node that is restarted costs a pause: what was handed in is waited for again.
+    """
+
+    def __init__(self, connect: str = "", *, patience: float = PATIENCE) -> None:
+        """
+        Connect.
+
+        @param connect: an endpoint such as C{tcp:127.0.0.1:9001}, C{HOST:PORT}, or the path of a
+            socket; by default what C{JOBCLUSTER_CONNECT} says, or else a node of this machine.
+        @param patience: seconds for which a node that was there is waited for.
+        @raise NodeUnreachableError: if no node answers there.
+        @raise UserError: if C{connect} is no place.
+        """
+        self._thread = ReactorThread.shared()
+        reactor = self._thread.reactor
+        self._node = RemoteNode(reactor, find_places(reactor, connect, os.environ), patience)
+        self._open: set[JobFuture[Any]] = set()
+        self._lock = threading.Lock()
+        self._is_shut = False
+        self.ask(lambda node: node.connect())
+
+    def __enter__(self) -> Cluster:  # noqa: PYI034 - Self is not in Python 3.10
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown(wait=True)
+
+    @property
+    def name(self) -> str:
+        """The name of the node that it is connected to."""
+        return self._node.name
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def command(
+        self,
+        argv: Sequence[Text | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stdin: bytes | str = b"",
+        priority: int = 0,
+        on_node_loss: str = OnNodeLoss.AGAIN,
+    ) -> JobFuture[CommandResult]:
+        """
+        Have a program run, wherever there is a slot.
+
+        @param argv: the program and its arguments; no shell is involved.
+        @param env: variables beside PATH, HOME, LANG and TZ of the node that runs it.
+        @param cwd: an absolute path on that node; by default a fresh directory that is removed
+            afterwards.
+        @param stdin: its standard input.
+        @param priority: the greater goes first.
+        @param on_node_loss: C{"again"}, or C{"fail"} to have it run at most once.
+        @return: a future of a L{CommandResult}; one that failed raises a
+            L{jobcluster.errors.JobFailedError}, whose C{result} has its exit code and output.
+        @raise UserError: if it makes no sense.
+        """
+        command = Command(
+            tuple(map(os.fsencode, argv)),
+            tuple((os.fsencode(name), os.fsencode(value)) for name, value in (env or {}).items()),
+            None if cwd is None else os.fsencode(cwd),
+            stdin.encode() if isinstance(stdin, str) else stdin,
+        )
+        return self._submit(
+            Spec(COMMAND, pack_command(command), priority, on_node_loss=on_node_loss)
+        )
+
+    def sleep(self, milliseconds: int) -> JobFuture[str]:
+        """
+        Have a slot do nothing for so many milliseconds.
+
+        @raise UserError: if that is too many.
+        """
+        return self._submit(Spec(SLEEP, b"%d" % milliseconds))
+
+    def job(self, ticket: str) -> JobFuture[Any]:
+        """
+        Wait for a job that was handed in before, by whomever.
+
+        @return: a future of what its kind results in.
+        """
+        future = self._make_future()
+        future.acknowledge(ticket)
+        self._thread.post(lambda: self._watch(future, self._node.wait(ticket)))
+        return future
+
+    def status(self, ticket: str) -> JobView:
+        """
+        How far a job is.
+
+        @raise JobclusterError: if it cannot be shown; the error says why.
+        """
+        return self.ask(lambda node: node.view(ticket))
+
+    def cancel(self, ticket: str) -> str:
+        """
+        Wish a job cancelled; returns C{"cancelled"}, C{"cancelling"} (its own end decides) or
+        C{"ended"} (too late).
+
+        @raise JobclusterError: if it cannot be wished; the error says why.
+        """
+        return self.ask(lambda node: node.cancel(ticket))
+
+    def nodes(self) -> ClusterView:
+        """
+        The cluster as the balancer sees it.
+
+        @raise JobclusterError: if it cannot be asked.
+        """
+        return self.ask(lambda node: node.cluster())
+
+    def ask(self, question: Callable[[RemoteNode], Deferred[T]], timeout: float | None = None) -> T:
+        """
+        Ask the node what the interface of all consoles has no method for here, and wait for it.
+
+        @param question: called in another thread; what its Deferred fires with is returned.
+        @param timeout: seconds after which a C{TimeoutError} is raised.
+        """
+        return self._thread.call(lambda: question(self._node), timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of an Executor
+        """
+        Hand in nothing more, and end the connection once everything has ended.
+
+        The jobs themselves go on in any case, unless they are to be cancelled.
+
+        @param wait: whether to wait for that here; otherwise the connection is ended at once, and
+            whoever waits for a result is told so.
+        @param cancel_futures: whether what has not ended is cancelled.
+        """
+        with self._lock:
+            self._is_shut = True
+            left = set(self._open)
+        if cancel_futures:
+            for future in left:
+                future.cancel()
+        if wait:
+            wait_for(left)
+        self._thread.post(self._node.close)
+
+    # -- futures -----------------------------------------------------------------------------------
+
+    def _make_future(self) -> JobFuture[Any]:
+        future: JobFuture[Any] = JobFuture(self.cancel, self._read)
+        with self._lock:
+            if self._is_shut:
+                raise RuntimeError("cannot hand in jobs after shutdown")
+            self._open.add(future)
+        future.add_done_callback(self._forget)
+        return future
+
+    def _forget(self, future: Any) -> None:  # noqa: ANN401 - as add_done_callback has it
+        with self._lock:
+            self._open.discard(future)
+
+    def _submit(self, spec: Spec) -> JobFuture[Any]:
+        check_job(spec)
+        if not spec.key:
+            # Whatever becomes of the connection, it is submitted once.
+            spec = attrs.evolve(spec, key=uuid.uuid4().hex)
+        future = self._make_future()
+        self._thread.post(partial(self._run, future, spec))
+        return future
+
+    def _run(self, future: JobFuture[Any], spec: Spec) -> None:
+        ticket, ended = self._node.run(spec)
+        # Both fail together.
+        ticket.addCallbacks(future.acknowledge, lambda _: None)
+        self._watch(future, ended)
+
+    def _watch(self, future: JobFuture[Any], ended: Deferred[JobView]) -> None:
+        def fail(failure: Failure) -> None:
+            future.fail(failure.value or JobclusterError())
+
+        ended.addCallbacks(future.settle, fail)
+
+    def _read(self, ticket: str, stream: str, size: int) -> bytes:
+        pieces = []
+        offset = 0
+        while offset < size:
+            read = partial(self._fetch, ticket, stream, offset)
+            piece = self.ask(read)
+            if not piece:
+                break
+            pieces.append(piece)
+            offset += len(piece)
+        return b"".join(pieces)
+
+    @staticmethod
+    def _fetch(ticket: str, stream: str, offset: int, node: RemoteNode) -> Deferred[bytes]:
+        return node.output(ticket, stream, offset, _PIECE)
