@@ -198,6 +198,17 @@ class IRunner(Interface):
         @raise OutputMissingError: if it is not kept.
         """
 
+    def live(ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        Read some of the output of what runs, or has ended and was not dropped, as far as it is
+        there now; may block for as long as that takes.  What was read once never changes.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where to begin, in bytes.
+        @param limit: how many bytes at most; none come where there is no more yet.
+        @raise OutputMissingError: if it is not known here, or not before it is recorded.
+        """
+
     def finish() -> Deferred[None]:
         """
         End everything, and what would outlive this process too; nothing is started any more.

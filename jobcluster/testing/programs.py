@@ -38,7 +38,7 @@ class Finished(NamedTuple):
     out: bytes = b""
     err: bytes = b""
     seconds: float = 0.0
-    """How long it took."""
+    """How long it took; its output came evenly in that time."""
 
 
 Program = Callable[[Command], Finished]
@@ -71,6 +71,8 @@ class ProgramRunner:
         self._program = program
         self._until = 0.0
         self._running: dict[Ref, int] = {}
+        self._begun: dict[Ref, tuple[float, Finished]] = {}
+        """When what runs was begun, in seconds of C{clock}, and what it will have done."""
         self.kept: dict[Ref, Finished] = {}
         """What has ended and was not dropped."""
 
@@ -99,12 +101,14 @@ class ProgramRunner:
             self._running[run.ref] = at
             self.told(RunsStarted((run.ref,), at))
             finished = self._program(unpack_command(run.payload))
+            self._begun[run.ref] = (self._clock.seconds(), finished)
             self._clock.callLater(finished.seconds, self._finish, run.ref, finished)
 
     def _finish(self, ref: Ref, finished: Finished) -> None:
         started = self._running.pop(ref, None)
         if started is None:
             return
+        del self._begun[ref]
         self.kept[ref] = finished
         inline = len(finished.out) + len(finished.err) <= _INLINE
         outcome = Outcome(
@@ -127,6 +131,7 @@ class ProgramRunner:
         for ref in refs:
             started = self._running.pop(ref, None)
             if started is not None:
+                del self._begun[ref]
                 self.kept[ref] = Finished()
                 outcome = Outcome(Status.CANCELLED, -15, started=started, ended=at)
                 self.told(RunsEnded((RunEnded(ref, outcome),)))
@@ -137,6 +142,7 @@ class ProgramRunner:
         """
         for ref in refs:
             running = self._running.pop(ref, None) is not None
+            self._begun.pop(ref, None)
             if self.kept.pop(ref, None) is not None or running:
                 self.told(RunsDropped((ref,)))
 
@@ -149,6 +155,20 @@ class ProgramRunner:
         finished = self.kept[ref]
         return (finished.out if stream == "out" else finished.err)[offset : offset + limit]
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}.
+        """
+        if ref in self.kept:
+            return self.output(ref, stream, offset, limit)
+        if ref not in self._begun:
+            raise OutputMissingError
+        began, finished = self._begun[ref]
+        whole = finished.out if stream == "out" else finished.err
+        share = (self._clock.seconds() - began) / finished.seconds if finished.seconds else 1.0
+        written = whole[: int(len(whole) * min(1.0, share))]
+        return written[offset : offset + limit]
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}.
@@ -160,3 +180,4 @@ class ProgramRunner:
         See L{IRunner.close}.
         """
         self._running.clear()
+        self._begun.clear()
