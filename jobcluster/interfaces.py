@@ -13,7 +13,7 @@ from jobcluster.core.actions import Run
 from jobcluster.core.events import RunnerEvent
 from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import Adopted, Job, Offer, Ref, Spec
-from jobcluster.core.views import ClusterView, JobView
+from jobcluster.core.views import ClusterView, JobView, Piece
 
 __all__ = [
     "IClusterView",
@@ -273,6 +273,27 @@ class IClusterView(Interface):
         @param limit: how long it is at most, in bytes; no more than 256 KiB are given.
 
         Fails as L{view} does, or with L{jobcluster.errors.OutputMissingError}.
+        """
+
+    def live(
+        ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        Fires with what a job has put out by now, from an offset on; where there is nothing yet, but
+        may be, once there is or the patience is over.  May be cancelled.
+
+        No byte changes once it was given, until another attempt is begun: whose bytes they are is
+        said.  Without data it may be that nothing has come, that the stream is over, or that it is
+        not C{attempt} any more that runs: then what the other one puts out begins at offset 0.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where the piece begins, in bytes.
+        @param limit: how long it is at most, in bytes; no more than 256 KiB are given.
+        @param patience: seconds, 5 at most.
+        @param attempt: the number of the one that is followed; 0 for whichever it is.
+
+        Fails as L{view} does, but where somebody is away only when the patience is over, so that
+        the moment in which a node is started again ends nothing.
         """
 
     def jobs(state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:

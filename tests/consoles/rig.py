@@ -21,7 +21,7 @@ from zope.interface import implementer
 from jobcluster.consoles.telnet import ConsoleFactory
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Outcome, Spec, Status, format_ticket, parse_ticket
-from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
+from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView, Piece
 from jobcluster.errors import (
     BalancerAwayError,
     JobclusterError,
@@ -31,6 +31,7 @@ from jobcluster.errors import (
     UnknownTicketError,
 )
 from jobcluster.interfaces import IClusterView
+from tests.consoles.speech import Speech
 
 T = TypeVar("T")
 
@@ -88,6 +89,8 @@ class FakeCluster:
         many; may raise."""
         self.pieces: list[tuple[str, int, int]] = []
         """The calls of L{output}: stream, offset and limit."""
+        self.speech = Speech(clock)
+        """What jobs put out while they run."""
         self.timers: list[IDelayedCall] = []
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
@@ -137,6 +140,20 @@ class FakeCluster:
 
         return self._after(piece)
 
+    def live(
+        self, ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        See L{IClusterView.live}.
+        """
+        self.speech.asked.append((stream, offset, attempt))
+
+        def look() -> Piece | None:
+            return self.speech.look(self._find(ticket), stream, offset, min(limit, MOST), attempt)
+
+        heard = self._after(look)
+        return heard.addCallback(lambda piece: piece or self.speech.listen(look, patience, attempt))
+
     def jobs(self, state: str, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
@@ -181,6 +198,7 @@ class FakeCluster:
             )
             for waiting in self.waits.pop(job, []):
                 waiting.callback(self.table[job])
+            self.speech.tell()
 
     def _after(self, answer: Callable[[], T]) -> Deferred[T]:
         """Call C{answer} when the time has come, for what the Deferred fires or fails with."""
@@ -368,6 +386,7 @@ class Typist:
         self.clock.advance(self.cluster.delay)
         self.cluster.stop()
         left = [str(call) for call in self.clock.getDelayedCalls()]
+        left += ["somebody who listens" for _ in self.cluster.speech.listeners]
         left += [f"a wait for {job}" for job, waits in self.cluster.waits.items() if waits]
         return left + [str(session) for session in self.factory.sessions]
 
