@@ -215,10 +215,14 @@ class ClusterClient:
             try:
                 if origin == self.name:
                     return await self._following.follow(asked)
-                return (await self._ask(asked)).piece or Piece()
+                piece = (await self._ask(asked)).piece
             except _AWAY:
                 if self._clock.seconds() >= until:
                     raise
+            else:
+                if piece is None:
+                    raise PeerError("the other node did not answer the question")
+                return piece
             await deferLater(self._clock, min(_AGAIN_AFTER, left))
 
     def _parse(self, ticket: str) -> tuple[str, int]:

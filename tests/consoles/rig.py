@@ -5,6 +5,7 @@ A cluster and a connection in memory, and somebody who types.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from math import ceil
 from typing import TypeVar
@@ -89,8 +90,7 @@ class FakeCluster:
         many; may raise."""
         self.pieces: list[tuple[str, int, int]] = []
         """The calls of L{output}: stream, offset and limit."""
-        self.speech = Speech(clock)
-        """What jobs put out while they run."""
+        self.speech = Speech(clock, MOST)
         self.timers: list[IDelayedCall] = []
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str, ...]]:
@@ -147,10 +147,7 @@ class FakeCluster:
         See L{IClusterView.live}.
         """
         self.speech.asked.append((stream, offset, attempt))
-
-        def look() -> Piece | None:
-            return self.speech.look(self._find(ticket), stream, offset, min(limit, MOST), attempt)
-
+        look = partial(self.speech.look, self._find, ticket, (stream, offset, limit), attempt)
         heard = self._after(look)
         return heard.addCallback(lambda piece: piece or self.speech.listen(look, patience, attempt))
 

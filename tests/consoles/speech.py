@@ -11,6 +11,9 @@ from twisted.internet.task import Clock
 
 from jobcluster.core.views import JobView, Piece
 
+Find = Callable[[str], JobView]
+"""Finds the job of a ticket."""
+
 Look = Callable[[], Piece | None]
 """Looks what there is; C{None} where one is to wait for more."""
 
@@ -20,10 +23,13 @@ class Speech:
     The words of jobs, and those who wait for more of them.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most: int) -> None:
         """
         Nothing was said.
+
+        @param most: bytes that are given at once.
         """
+        self._most = most
         self._clock = clock
         self._said: dict[tuple[int, str], bytes] = {}
         self.asked: list[tuple[str, int, int]] = []
@@ -52,18 +58,22 @@ class Speech:
             listener()
 
     def look(
-        self, found: JobView, stream: str, offset: int, limit: int, attempt: int
+        self, find: Find, ticket: str, wanted: tuple[str, int, int], attempt: int
     ) -> Piece | None:
         """
         What there is of a job, if there is something to tell.
+
+        @param wanted: stream, offset, and at most how many bytes.
         """
+        found = find(ticket)
+        stream, offset, limit = wanted
         outcome, number = found.outcome, found.attempts
         if attempt not in (0, number):
             return Piece(attempt=number)
         whole = self._said.get((found.job, stream), b"")
         if outcome is not None and not whole:
             whole = outcome.out if stream == "out" else outcome.err
-        data = whole[offset : offset + limit]
+        data = whole[offset : offset + min(limit, self._most)]
         is_over = outcome is not None and offset + len(data) >= len(whole)
         return Piece(data, number, is_over) if data or is_over else None
 
