@@ -256,9 +256,9 @@ _VERBS: Final = {
         """The bytes of both streams come as they are written, or of the STREAM out or err, from an
         OFFSET on (0), until the job has ended; then its result, on a line of its own.
         If a job that was lost is started again, a line says that, and all it writes follows.
-        With --frames, ahead of the bytes of each piece is a line, Output: N bytes at OFFSET of
-        attempt ATTEMPT (or Errors: N bytes...), so that a program can go on from there later; in
-        telnet each byte 0xFF is sent twice, and counted once.
+        With --frames, right ahead of the bytes of each piece is a line, Output: N bytes at OFFSET
+        of attempt ATTEMPT (or Errors: N bytes...), and nothing is added, so that a program can go
+        on from there later; in telnet each byte 0xFF is sent twice, and counted once.
         The lines after it are held until then. In telnet, Ctrl-C ends it.""",
     ),
     "list": _Verb(
