@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -74,24 +74,41 @@ class Following:
         if ask.stream not in ("out", "err"):
             raise OutputMissingError
         ask = _bounded(ask)
-        until = self._clock.seconds() + ask.patience
         ended = [self._large[ask.job]] if ask.job in self._large else []
+        looking: Deferred[Piece] | None = None
+
+        def over(view: JobView) -> None:
+            ended.append(view)
+            if looking is not None:
+                looking.cancel()
+
         # First listen, then look: an outcome between the two must not be missed.
         waiting = self._node.end_of(ask.job)
-        waiting.addCallbacks(ended.append, lambda _: None)
+        waiting.addCallbacks(over, lambda _: None)
         try:
             if not ended and self._running(ask.job) is None:
                 view = await self._view(ask.job)
                 ended += [view] if view.outcome is not None else []
-            while not ended:
-                piece = await self._piece(ask, until)
-                is_other = ask.attempt not in (0, piece.attempt)
-                if piece.data or is_other or self._is_over(until):
-                    return piece
-                await self._pause(until)
-            return await self._recorded(ended[0], ask)
+            if not ended:
+                looking = Deferred.fromCoroutine(self._look(ask))
+                return await looking
+        except CancelledError:
+            if not ended:
+                # It was the client who did not want to wait any more.
+                raise
         finally:
             waiting.cancel()
+        return await self._recorded(ended[0], ask)
+
+    async def _look(self, ask: Ask) -> Piece:
+        """Look again and again at a job without an outcome."""
+        until = self._clock.seconds() + ask.patience
+        while True:
+            piece = await self._piece(ask, until)
+            is_other = ask.attempt not in (0, piece.attempt)
+            if piece.data or is_other or self._is_over(until):
+                return piece
+            await self._pause(until)
 
     def _running(self, job: int) -> Whereabouts | None:
         core = self._node.core

@@ -104,7 +104,7 @@ class ProgramRunner:
             self._begun[run.ref] = (self._clock.seconds(), finished)
             self._clock.callLater(finished.seconds, self._finish, run.ref, finished)
 
-    def _finish(self, ref: Ref, finished: Finished) -> None:
+    def _finish(self, ref: Ref, finished: Finished, status: str = "") -> None:
         started = self._running.pop(ref, None)
         if started is None:
             return
@@ -112,7 +112,7 @@ class ProgramRunner:
         self.kept[ref] = finished
         inline = len(finished.out) + len(finished.err) <= _INLINE
         outcome = Outcome(
-            Status.FAILED if finished.code else Status.SUCCEEDED,
+            status or (Status.FAILED if finished.code else Status.SUCCEEDED),
             finished.code,
             started=started,
             ended=int(self._clocks().wall * 1000),
@@ -125,16 +125,12 @@ class ProgramRunner:
 
     def stop(self, refs: Sequence[Ref]) -> None:
         """
-        See L{IRunner.stop}.
+        See L{IRunner.stop}: what was put out by then stays.
         """
-        at = int(self._clocks().wall * 1000)
         for ref in refs:
-            started = self._running.pop(ref, None)
-            if started is not None:
-                del self._begun[ref]
-                self.kept[ref] = Finished()
-                outcome = Outcome(Status.CANCELLED, -15, started=started, ended=at)
-                self.told(RunsEnded((RunEnded(ref, outcome),)))
+            if ref in self._running:
+                finished = Finished(-15, self._written(ref, "out"), self._written(ref, "err"))
+                self._finish(ref, finished, Status.CANCELLED)
 
     def drop(self, refs: Sequence[Ref]) -> None:
         """
@@ -163,11 +159,13 @@ class ProgramRunner:
             return self.output(ref, stream, offset, limit)
         if ref not in self._begun:
             raise OutputMissingError
+        return self._written(ref, stream)[offset : offset + limit]
+
+    def _written(self, ref: Ref, stream: str) -> bytes:
         began, finished = self._begun[ref]
         whole = finished.out if stream == "out" else finished.err
         share = (self._clock.seconds() - began) / finished.seconds if finished.seconds else 1.0
-        written = whole[: int(len(whole) * min(1.0, share))]
-        return written[offset : offset + limit]
+        return whole[: int(len(whole) * min(1.0, share))]
 
     def finish(self) -> Deferred[None]:
         """
