@@ -13,7 +13,7 @@ from jobcluster.core.actions import Run
 from jobcluster.core.events import RunnerEvent
 from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import Adopted, Job, Keyed, Offer, Ref, Spec
-from jobcluster.core.views import ClusterView, Filter, JobView
+from jobcluster.core.views import ClusterView, Filter, JobView, Piece
 from jobcluster.errors import UserError
 
 __all__ = [
@@ -206,6 +206,17 @@ class IRunner(Interface):
         @raise OutputMissingError: if it is not kept.
         """
 
+    def live(ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        Read some of the output of what runs, or has ended and was not dropped, as far as it is
+        there now; may block for as long as that takes.  What was read once never changes.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where to begin, in bytes.
+        @param limit: how many bytes at most; none come where there is no more yet.
+        @raise OutputMissingError: if it is not known here, or not before it is recorded.
+        """
+
     def finish() -> Deferred[None]:
         """
         End everything, and what would outlive this process too; nothing is started any more.
@@ -276,6 +287,27 @@ class IClusterView(Interface):
         @param limit: how long it is at most, in bytes; no more than 256 KiB are given.
 
         Fails as L{view} does, or with L{jobcluster.errors.OutputMissingError}.
+        """
+
+    def live(
+        ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        Fires with what a job has put out by now, from an offset on; where there is nothing yet, but
+        may be, once there is or the patience is over.  May be cancelled.
+
+        No byte changes once it was given, until another attempt is begun: whose bytes they are is
+        said.  Without data it may be that nothing has come, that the stream is over, or that it is
+        not C{attempt} any more that runs: then what the other one puts out begins at offset 0.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param offset: where the piece begins, in bytes.
+        @param limit: how long it is at most, in bytes; no more than 256 KiB are given.
+        @param patience: seconds, 5 at most.
+        @param attempt: the number of the one that is followed; 0 for whichever it is.
+
+        Fails as L{view} does, but where somebody is away only when the patience is over, so that
+        the moment in which a node is started again ends nothing.
         """
 
     def jobs(wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:

@@ -19,7 +19,7 @@ from jobcluster.client.connection import ConnectionEndedError, error_of
 from jobcluster.client.link import PATIENCE, Link, Place
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
 from jobcluster.core.values import Spec, format_ticket
-from jobcluster.core.views import ClusterView, Filter, JobView
+from jobcluster.core.views import ClusterView, Filter, JobView, Piece
 from jobcluster.errors import (
     CallTimedOutError,
     NodeUnreachableError,
@@ -29,6 +29,7 @@ from jobcluster.errors import (
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.wire import client_commands as commands
+from jobcluster.wire.calls import CALL_LIMIT
 
 __all__ = ["RemoteNode"]
 
@@ -199,6 +200,17 @@ class RemoteNode:
         asked = {"ticket": ticket, "stream": stream, "offset": offset, "limit": limit}
         return self._ask(commands.Fetch, asked).addCallback(lambda answer: answer["data"])
 
+    def live(
+        self, ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        See L{IClusterView.live}; a node that is started again is waited for, and asked again.
+        """
+        asked = {"ticket": ticket, "stream": stream, "offset": offset, "limit": limit}
+        asked |= {"patience": float(patience), "attempt": attempt}
+        called = self._ask(commands.Follow, asked, limit=CALL_LIMIT + max(0.0, patience))
+        return called.addCallback(lambda answer: answer["piece"])
+
     def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
@@ -221,20 +233,26 @@ class RemoteNode:
     # -- calls -------------------------------------------------------------------------------------
 
     def _ask(
-        self, command: type[amp.Command], arguments: dict[str, object], *, again: bool = True
+        self,
+        command: type[amp.Command],
+        arguments: dict[str, object],
+        *,
+        again: bool = True,
+        limit: float = CALL_LIMIT,
     ) -> Deferred[dict[str, Any]]:
-        return Deferred.fromCoroutine(self._call(command, arguments, again=again))
+        return Deferred.fromCoroutine(self._call(command, arguments, limit, again=again))
 
     async def _call(
-        self, command: type[amp.Command], arguments: dict[str, object], *, again: bool
+        self, command: type[amp.Command], arguments: dict[str, object], limit: float, *, again: bool
     ) -> dict[str, Any]:
         """
+        @param limit: seconds.
         @param again: whether it may be said again when nobody knows whether it was heard.
         """
         while True:
             connection = await self._link.connected()
             try:
-                return await connection.call(command, arguments)
+                return await connection.call(command, arguments, limit)
             except _LOST:
                 if not again:
                     raise NotAcknowledgedError(

@@ -98,6 +98,7 @@ class ClientPeer(BoundedAMP):
                 commands.Watch: self._start_watching,
                 commands.Unwatch: self._stop_watching,
                 commands.Fetch: self._fetch,
+                commands.Follow: self._follow,
                 commands.Cancel: self._cancel,
                 commands.List: self._list,
                 commands.Nodes: self._nodes,
@@ -200,9 +201,16 @@ class ClientPeer(BoundedAMP):
 
     @_answering
     async def _fetch(self, *, ticket: str, stream: str, offset: int, limit: int) -> _Answer:
-        if offset < 0 or limit < 1:
-            raise UserError("A piece of output begins at byte 0 or later, and has 1 byte or more.")
+        _check_piece(offset, limit)
         return {"data": await self._view.output(ticket, stream, offset, min(limit, _PIECE))}
+
+    @_answering
+    async def _follow(
+        self, *, ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int
+    ) -> _Answer:
+        _check_piece(offset, limit)
+        piece = self._view.live(ticket, stream, offset, min(limit, _PIECE), patience, attempt)
+        return {"piece": await piece}
 
     @_answering
     async def _cancel(self, *, tickets: tuple[str, ...]) -> _Answer:
@@ -249,6 +257,11 @@ class ClientPeer(BoundedAMP):
 
         told.addErrback(unheard)
         return told
+
+
+def _check_piece(offset: int, limit: int) -> None:
+    if offset < 0 or limit < 1:
+        raise UserError("A piece of output begins at byte 0 or later, and has 1 byte or more.")
 
 
 async def submit_all(view: IClusterView, jobs: Sequence[Spec]) -> list[Told]:

@@ -7,13 +7,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred
 
 from jobcluster.consoles import verbs
 from jobcluster.consoles.options import OPTIONS_DETAIL
+from jobcluster.consoles.requests import (
+    ALONE,
+    ANYWHERE,
+    Ask,
+    Leave,
+    Listen,
+    Output,
+    Prompt,
+    Request,
+    Say,
+    Submit,
+    Tail,
+)
 from jobcluster.consoles.run import RUN_USAGE, read_run
 from jobcluster.consoles.shell import split
 from jobcluster.consoles.sleep import SLEEP_USAGE, read_milliseconds, read_sleep
@@ -22,7 +34,6 @@ from jobcluster.core.payloads import MAX_SLEEP
 from jobcluster.core.values import SLEEP, Spec, parse_ticket
 from jobcluster.core.views import STATES, Filter
 from jobcluster.errors import MalformedTicketError, UserError
-from jobcluster.interfaces import IClusterView
 
 __all__ = [
     "ALONE",
@@ -35,14 +46,9 @@ __all__ = [
     "Request",
     "Say",
     "Submit",
+    "Tail",
     "parse",
 ]
-
-ALONE: Final = ""
-"""The group of what starts when all before it was answered, and is answered before the next."""
-
-ANYWHERE: Final = "anywhere"
-"""The group of what asks nobody anything, so that it may stand in any group."""
 
 _ALL: Final = "all"
 
@@ -50,68 +56,7 @@ _STATES: Final = (_ALL, *STATES)
 
 _SPACES: Final = re.compile(r"[ \t]+")
 
-
-@attrs.frozen
-class Submit:
-    """A job; those of consecutive lines are submitted together."""
-
-    spec: Spec
-    group: ClassVar[str] = ALONE
-
-
-@attrs.frozen
-class Ask:
-    """A question; those of one group may be under way together."""
-
-    group: str
-    ask: Callable[[IClusterView], Deferred[str]]
-    may_end: bool = False
-    """Whether the asking may be ended, because the answer may take long."""
-
-
-@attrs.frozen
-class Listen:
-    """A question with an answer of any length."""
-
-    wanted: Filter
-    group: ClassVar[str] = ALONE
-
-
-@attrs.frozen
-class Output:
-    """A question for all that a job has put out, as it is."""
-
-    ticket: str
-    group: ClassVar[str] = ALONE
-
-
-@attrs.frozen
-class Say:
-    """An answer that is there already."""
-
-    text: str
-    group: ClassVar[str] = ANYWHERE
-
-
-@attrs.frozen
-class Prompt:
-    """Whether this session is to have a prompt."""
-
-    on: bool
-    group: ClassVar[str] = ALONE
-
-
-@attrs.frozen
-class Leave:
-    """The end of this session, with some last words."""
-
-    words: str
-    linger: bool = False
-    """Whether the peer is likely to be sending on."""
-    group: ClassVar[str] = ALONE
-
-
-Request = Submit | Ask | Listen | Output | Say | Prompt | Leave
+_NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @attrs.frozen
@@ -184,6 +129,20 @@ def _read_wait(rest: str) -> Request:
 
 def _read_output(rest: str) -> Request:
     return Output(_ticket("output", rest))
+
+
+def _read_tail(rest: str) -> Request:
+    words = _words(rest)
+    framed = words[:1] == ["--frames"]
+    ticket, *others = words[framed:] or [""]
+    stream, *numbers = others or [""]
+    if len(numbers) > 2 or not all(map(_NUMBER.fullmatch, numbers)):  # noqa: PLR2004 - as the usage
+        raise _misused("tail")
+    if stream not in {"", "out", "err"}:
+        raise UserError(f"{quote(stream)} is no stream: out, err.")
+    offset, attempt = [*map(int, numbers), 0, 0][:2]
+    streams = (stream,) if stream else ("out", "err")
+    return Tail(_ticket("tail", ticket), dict.fromkeys(streams, offset), attempt, framed)
 
 
 def _read_cancel(rest: str) -> Request:
@@ -293,6 +252,18 @@ _VERBS: Final = {
         "The answer is a line, Output: N bytes, M bytes, and right behind it N bytes of standard"
         " output and M bytes of standard error as they are, with nothing added; in telnet each byte"
         " 0xFF is sent twice, and counted once. If some cannot be had, the connection ends early.",
+    ),
+    "tail": _Verb(
+        _read_tail,
+        "tail [--frames] TICKET [STREAM [OFFSET [ATTEMPT]]]",
+        "what a job writes, while it runs, and then its result",
+        """The bytes of both streams come as they are written, or of the STREAM out or err, from an
+        OFFSET on (0), until the job has ended; then its result, on a line of its own.
+        If a job that was lost is started again, a line says that, and all it writes follows.
+        With --frames, right ahead of the bytes of each piece is a line, Output: N bytes at OFFSET
+        of attempt ATTEMPT (or Errors: N bytes...), and nothing is added, so that a program can go
+        on from there later; in telnet each byte 0xFF is sent twice, and counted once.
+        The lines after it are held until then. In telnet, Ctrl-C ends it.""",
     ),
     "list": _Verb(
         _read_list,

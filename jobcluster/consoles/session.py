@@ -21,7 +21,9 @@ from twisted.python.failure import Failure
 
 from jobcluster.consoles import verbs
 from jobcluster.consoles.answers import Answers
-from jobcluster.consoles.grammar import (
+from jobcluster.consoles.grammar import parse
+from jobcluster.consoles.lines import LINE_LIMIT, Item, Mark
+from jobcluster.consoles.requests import (
     ALONE,
     ANYWHERE,
     Ask,
@@ -32,10 +34,9 @@ from jobcluster.consoles.grammar import (
     Request,
     Say,
     Submit,
-    parse,
+    Tail,
 )
-from jobcluster.consoles.lines import LINE_LIMIT, Item, Mark
-from jobcluster.consoles.streams import Gate, answer_jobs, answer_output
+from jobcluster.consoles.streams import Gate, answer_jobs, answer_output, answer_tail
 from jobcluster.consoles.words import describe_error
 from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
@@ -109,7 +110,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.answers: list[str] | None = None
-        self.pending: Deferred[str] | None = None
+        self.pending: Deferred[str] | Deferred[list[str]] | None = None
 
 
 class Session:
@@ -279,7 +280,7 @@ class Session:
                 self._ask(request)
             case Say():
                 self._settle([request.text], self._open_slot())
-            case Listen() | Output():
+            case Listen() | Output() | Tail():
                 self._stream(request)
             case Prompt():
                 self._auto_prompt = False
@@ -327,14 +328,18 @@ class Session:
             slot.pending = asking
         asking.addCallbacks(lambda text: [text], self._excuse).addCallback(self._settle, slot)
 
-    def _stream(self, request: Listen | Output) -> None:
+    def _stream(self, request: Listen | Output | Tail) -> None:
         slot = self._open_slot()
         view, answers, gate = self._view, self._answers, self._gate
         if isinstance(request, Listen):
             answering = answer_jobs(view, request.wanted, answers, gate)
+        elif isinstance(request, Tail):
+            answering = answer_tail(view, request, answers, gate)
         else:
             answering = answer_output(view, request.ticket, answers, gate, self._break_off)
         streaming = Deferred.fromCoroutine(answering)
+        if isinstance(request, Tail):
+            slot.pending = streaming
         streaming.addErrback(self._excuse).addCallback(self._settle, slot)
 
     # -- answering -----------------------------------------------------------------------------

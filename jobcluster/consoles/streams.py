@@ -8,17 +8,21 @@ before it is over.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from jobcluster.consoles import verbs
 from jobcluster.consoles.answers import Answers
-from jobcluster.consoles.outputs import OutputReader
+from jobcluster.consoles.outputs import Followed, Follower, OutputReader
+from jobcluster.consoles.requests import Tail
 from jobcluster.core.views import Filter
 from jobcluster.interfaces import IClusterView
 
-__all__ = ["Gate", "answer_jobs", "answer_output"]
+__all__ = ["Gate", "answer_jobs", "answer_output", "answer_tail"]
+
+_HEADS: Final = {"out": "Output", "err": "Errors"}
 
 
 class Gate:
@@ -119,3 +123,59 @@ async def _send(reader: OutputReader, answers: Answers, gate: Gate) -> None:
         if not piece or gate.is_over:
             break
         answers.send(piece)
+
+
+class _Tape:
+    """
+    Pieces of a followed output on their way into the answers.
+
+    With each piece goes the line ahead of it, so that at any time a line may be said.
+    """
+
+    def __init__(self, answers: Answers, *, framed: bool) -> None:
+        self._answers = answers
+        self._framed = framed
+        self._attempt = 0
+        self._in_line = False
+        """Whether what was written last does not end a line."""
+
+    def show(self, piece: Followed) -> None:
+        data, attempt = piece.data, piece.attempt
+        if self._framed:
+            head = f"{_HEADS[piece.stream]}: {len(data)} bytes at {piece.offset}"
+            self._answers.say(f"{head} of attempt {attempt}")
+        elif self._attempt not in (0, attempt):
+            self.end_line()
+            self._answers.say(f"It was started again: this is attempt {attempt}.")
+        self._attempt = attempt
+        self._answers.send(data)
+        # A program counts bytes: it wants none that were not said ahead.
+        self._in_line = not self._framed and not data.endswith(b"\n")
+
+    def end_line(self) -> None:
+        """Let what follows begin a line."""
+        if self._in_line:
+            self._in_line = False
+            self._answers.say("")
+
+
+async def answer_tail(view: IClusterView, request: Tail, answers: Answers, gate: Gate) -> list[str]:
+    """
+    Answer what a job puts out, as it comes: more is asked for when the peer has taken the last.
+    Returns what is to be answered when the job has ended.
+
+    @raise JobclusterError: if it cannot be had, or no more of it.
+    """
+    follower = Follower(view, request.ticket, request.offsets, request.attempt)
+    tape = _Tape(answers, framed=request.framed)
+    try:
+        while await gate.passed():
+            piece = await follower.next_piece()
+            if piece is None or gate.is_over:
+                break
+            tape.show(piece)
+    finally:
+        follower.stop()
+        if not gate.is_over:
+            tape.end_line()
+    return [] if gate.is_over else [await verbs.result(view, request.ticket)]

@@ -13,7 +13,7 @@ from jobcluster.core.losses import CRASH_LIMIT, Losses
 from jobcluster.core.out import Out
 from jobcluster.core.reads import Reads
 from jobcluster.core.records import BoundJob, EndedJob, Identity
-from jobcluster.core.values import Job, Now, Outcome, Status
+from jobcluster.core.values import Job, Now, Offer, Outcome, Status
 from jobcluster.core.views import ended_view
 from jobcluster.core.window import Window
 from jobcluster.core.words import Kept, Offered, Question, Told
@@ -37,6 +37,8 @@ class Whereabouts(NamedTuple):
     """Who has it; empty if nobody has, as far as is known."""
     attempts: int
     """How often it was started."""
+    offer: Offer = NO_OFFER
+    """What runs there; L{NO_OFFER} if nothing does, as far as is known."""
 
 
 class Lives:
@@ -135,8 +137,20 @@ class Lives:
         state = "running" if job.started else "waiting"
         if job.cancelling:
             state = "cancelling"
-        attempts = number if job.started else number - 1
-        return Whereabouts(state, job.node, attempts)
+        if job.started and job.offer is not None:
+            return Whereabouts(state, job.node, number, job.offer)
+        return Whereabouts(state, job.node, number - 1)
+
+    def run_here(self, id_: int, offer: Offer) -> Whereabouts | None:
+        """
+        The same of a job of which this node itself holds an offer, whether a balancer knows it or
+        not.
+        """
+        found = self.whereabouts(id_)
+        if found is None or self.losses.is_lost(self.jobs[id_], offer):
+            return found
+        number = self.losses.number(self.jobs[id_], offer)
+        return Whereabouts(found.state, self._identity.name, number, offer)
 
     def make_offer(self, job: OriginJob) -> Offered:
         """

@@ -145,11 +145,14 @@ class Losses:
         return len(job.attempts)
 
     @staticmethod
-    def number(job: OriginJob) -> int:
+    def number(job: OriginJob, present: Offer | None = None) -> int:
         """
         The number of the present attempt, or of the next one, from 1.
+
+        @param present: the offer that is the present one, if the job does not say that.
         """
-        return 1 + sum(offer != job.offer for offer in job.attempts)
+        present = present or job.offer
+        return 1 + sum(offer != present for offer in job.attempts)
 
     @staticmethod
     def blame(job: OriginJob) -> str:

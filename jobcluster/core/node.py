@@ -53,7 +53,7 @@ from jobcluster.core.origin import Origin
 from jobcluster.core.out import Out, Words
 from jobcluster.core.parts import join_head, split_join
 from jobcluster.core.records import Identity, NodeSettings, Recovered
-from jobcluster.core.values import Adopted, Now
+from jobcluster.core.values import Adopted, Now, Ref
 from jobcluster.core.words import Load
 
 __all__ = ["Node", "NodeSettings"]
@@ -175,6 +175,20 @@ class Node:
         Where an unfinished job is that is in memory.
         """
         return self._origin.lives.whereabouts(job)
+
+    def running(self, job: int) -> Whereabouts | None:
+        """
+        The same, and without a balancer too what this node holds itself.
+        """
+        lives = self._origin.lives
+        held = () if self.is_joined else self._executor.running_of(job)
+        return lives.run_here(job, max(held)[2:]) if held else lives.whereabouts(job)
+
+    def holds(self, ref: Ref) -> bool:
+        """
+        Whether this node holds an offer.
+        """
+        return ref in self._executor.executions
 
     def load(self) -> Load:
         """

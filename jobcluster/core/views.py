@@ -20,6 +20,7 @@ __all__ = [
     "Filter",
     "JobView",
     "NodeView",
+    "Piece",
     "Reply",
     "ended_view",
 ]
@@ -141,6 +142,17 @@ class ClusterView:
 
 
 @attrs.frozen
+class Piece:
+    """Some of what a job has put out by now, in one of its streams."""
+
+    data: bytes = b""
+    attempt: int = 0
+    """The number of the attempt that put it out, from 1; 0 if none was started yet."""
+    is_over: bool = False
+    """Whether the job has its outcome, and nothing of this stream comes after these bytes."""
+
+
+@attrs.frozen
 class Ask:
     """A question to another node about a job of it, or to the balancer about the cluster."""
 
@@ -148,8 +160,10 @@ class Ask:
     """Whom to ask; empty for the balancer itself."""
     verb: str
     """C{"view"}, C{"wait"} (answered with the view when the job ends, or after C{patience}),
-    C{"cancel"} or C{"cluster"}; C{"output"} (a piece of a recorded output) and C{"payload"}, of the
-    job's origin; C{"kept"} (a piece of an output that is not recorded yet), of its executor."""
+    C{"cancel"} or C{"cluster"}; C{"output"} (a piece of a recorded output), C{"follow"} (a piece of
+    an output that may still grow; if there is none, after C{patience} at the latest) and
+    C{"payload"}, of the job's origin; C{"kept"} (a piece of an output that is not recorded yet) and
+    C{"live"} (of one that may still grow, as for C{"follow"}), of its executor."""
     job: int = 0
     patience: float = 0.0
     """Seconds."""
@@ -162,7 +176,9 @@ class Ask:
     store: str = ""
     incarnation: int = 0
     serial: int = 0
-    """The offer whose kept output is asked for; of one whose payload is, its origin's store."""
+    """The offer whose output is asked for; of one whose payload is, its origin's store."""
+    attempt: int = 0
+    """The number of the attempt that is followed; 0 for whichever it is."""
 
 
 @attrs.frozen
@@ -174,4 +190,6 @@ class Reply:
     text: str = ""
     """What became of the wish to cancel."""
     data: bytes = b""
-    """A piece of output or payload; shorter than was asked for at its end only."""
+    """A piece of output or payload; shorter than was asked for at its end only, or of an output
+    that may still grow."""
+    piece: Piece | None = None

@@ -108,7 +108,7 @@ class Holdings:
         for run, outcome in held:
             if self.runs.get(run.ref) is not run:
                 continue  # dropped in the meantime
-            head = run.head()
+            head = {**run.head(), "number": run.number}
             if outcome is None:
                 yield pack_frame("holds", {**head, "state": "running"})
                 continue

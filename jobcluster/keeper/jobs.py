@@ -225,10 +225,11 @@ class Jobs:
             elif not written or not self._launched(run, wanted.payload):
                 crowded.append(run)
             elif run.phase == RUNNING:
-                started.append(run.ref)
+                started.append(run)
         self._launch.leave()
         if started:
-            self._listener.tell("started", {"refs": started, "at": at})
+            refs, numbers = [run.ref for run in started], [run.number for run in started]
+            self._listener.tell("started", {"refs": refs, "at": at, "numbers": numbers})
         if crowded:
             # Told at once, they would be given to this node again and again.
             later = time.monotonic() + _CROWDED

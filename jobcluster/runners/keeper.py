@@ -189,6 +189,23 @@ class KeeperRunner:
             raise OutputMissingError
         return self._place.read(number, stream, offset, limit)
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}: the keeper's files are read while commands write to them.
+
+        Of too much output the keeper cuts off what is over, but of no stream what is within half
+        the limit: what is beyond that is given when it is known to stay.
+        """
+        number = self._books.files(ref)
+        if number is None:
+            raise OutputMissingError
+        if self._books.phase(ref) is not Phase.ENDED:
+            limit = min(limit, self._settings.max_output // 2 - offset)
+        try:
+            return self._place.read(number, stream, offset, limit) if limit > 0 else b""
+        except OutputMissingError:
+            return b""  # what is empty is removed at the end
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}: the keeper is told to end, and is killed if it does not.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
+from itertools import zip_longest
 from typing import Final
 
 import attrs
@@ -45,7 +46,7 @@ _BUSY: Final = frozenset({Phase.HANDED, Phase.RUNNING, Phase.DROPPING})
 class _Entry:
     """A run."""
 
-    __slots__ = ("number", "phase", "run", "started", "stopping", "until")
+    __slots__ = ("files", "number", "phase", "run", "started", "stopping", "until")
 
     def __init__(self, phase: Phase) -> None:
         self.phase = phase
@@ -58,6 +59,8 @@ class _Entry:
         self.stopping = False
         self.number: int | None = None
         """Of the files that hold its output, if any do."""
+        self.files: int | None = None
+        """Of the files that it writes to, if the keeper has said that."""
 
 
 @attrs.frozen
@@ -112,6 +115,15 @@ class KeeperBooks:
         """
         entry = self._runs.get(ref)
         return None if entry is None else entry.number
+
+    def files(self, ref: Ref) -> int | None:
+        """
+        Of the files that a run writes to, or has written to; C{None} if that is not known.
+        """
+        entry = self._runs.get(ref)
+        if entry is None:
+            return None
+        return entry.number if entry.files is None else entry.files
 
     # -- what the node does ------------------------------------------------------------------------
 
@@ -173,16 +185,19 @@ class KeeperBooks:
 
     # -- what the keeper tells ---------------------------------------------------------------------
 
-    def started(self, refs: Sequence[Ref], at: int) -> tuple[Ref, ...]:
+    def started(self, refs: Sequence[Ref], at: int, files: Sequence[int] = ()) -> tuple[Ref, ...]:
         """
         These run; those of them that were not known to.
 
         @param at: milliseconds since the epoch.
+        @param files: of each, the number of the files that it writes to; none if that is not said.
         """
-        found = tuple(ref for ref in refs if self.phase(ref) is Phase.HANDED)
-        for ref in found:
-            self._run(ref, at)
-        return found
+        found = []
+        for ref, number in zip_longest(refs, files[: len(refs)]):
+            if self.phase(ref) is Phase.HANDED:
+                self._run(ref, at, number)
+                found.append(ref)
+        return tuple(found)
 
     def refused(self, refs: Sequence[Ref]) -> tuple[Ref, ...]:
         """
@@ -218,9 +233,9 @@ class KeeperBooks:
         for kept in runs:
             held = kept.adopted.held
             if kept.adopted.outcome is None:
-                self._run(held.ref, held.started)
+                self._run(held.ref, held.started, kept.files)
             else:
-                self._enter(held.ref, Phase.ENDED).number = kept.number
+                self._enter(held.ref, Phase.ENDED, kept.files).number = kept.number
 
     def compare(self, runs: Iterable[KeptRun], at: int) -> Unsaid:
         """
@@ -269,23 +284,25 @@ class KeeperBooks:
         if entry.phase is Phase.HANDED and started:
             events.append(RunsStarted((ref,), started))
         if outcome is None:
-            self._run(ref, started)
+            self._run(ref, started, kept.files)
         else:
-            self._enter(ref, Phase.ENDED).number = kept.number
+            self._enter(ref, Phase.ENDED, kept.files).number = kept.number
         return outcome
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _enter(self, ref: Ref, phase: Phase) -> _Entry:
+    def _enter(self, ref: Ref, phase: Phase, files: int | None = None) -> _Entry:
+        former = self._runs.get(ref)
         self._leave(ref)
         if phase is Phase.HANDED:
             self._unanswered += 1
         entry = self._runs[ref] = _Entry(phase)
+        entry.files = former.files if files is None and former is not None else files
         return entry
 
-    def _run(self, ref: Ref, started: int) -> None:
+    def _run(self, ref: Ref, started: int, files: int | None) -> None:
         stopping = ref in self._runs and self._runs[ref].stopping
-        entry = self._enter(ref, Phase.RUNNING)
+        entry = self._enter(ref, Phase.RUNNING, files)
         entry.started, entry.stopping = started, stopping
 
     def _leave(self, ref: Ref) -> None:

@@ -16,7 +16,7 @@ from jobcluster.core.events import (
 )
 from jobcluster.keeper.frames import Frame, FrameError
 from jobcluster.runners.keeper_books import KeeperBooks
-from jobcluster.runners.keeper_words import read_at, read_ended, read_refs
+from jobcluster.runners.keeper_words import read_at, read_ended, read_numbers, read_refs
 
 __all__ = ["hear"]
 
@@ -56,7 +56,7 @@ def _hear_of_many(frame: Frame, books: KeeperBooks) -> RunnerEvent | None:
     refs: Sequence[tuple[str, str, int, int]] = read_refs(frame)
     if frame.word == "started":
         at = read_at(frame)
-        refs = books.started(refs, at)
+        refs = books.started(refs, at, read_numbers(frame))
         return RunsStarted(refs, at) if refs else None
     if frame.word == "refused":
         refs = books.refused(refs)

@@ -30,6 +30,7 @@ __all__ = [
     "read_ended",
     "read_greeting",
     "read_holds",
+    "read_numbers",
     "read_refs",
 ]
 
@@ -55,6 +56,8 @@ class KeptRun(NamedTuple):
     adopted: Adopted
     number: int | None
     """In the names of the files with its output; C{None} if its outcome has that."""
+    files: int | None = None
+    """In the names of the files that it writes to; C{None} if an older keeper does not say that."""
 
 
 def pack_hello(
@@ -129,7 +132,8 @@ def read_holds(frame: Frame) -> KeptRun:
     outcome, number = None, None
     if state == RunState.ENDED:
         outcome, number = _outcome(head.get("outcome"), frame.body)
-    return KeptRun(Adopted(held, COMMAND, outcome, _field(head, "once", bool)), number)
+    adopted = Adopted(held, COMMAND, outcome, _field(head, "once", bool))
+    return KeptRun(adopted, number, _optional(head, "number"))
 
 
 def read_ended(frame: Frame) -> tuple[Ref, Outcome, int | None]:
@@ -157,6 +161,19 @@ def read_at(frame: Frame) -> int:
     @raise FrameError: if that is not said.
     """
     return _field(frame.head, "at", int)
+
+
+def read_numbers(frame: Frame) -> list[int]:
+    """
+    In the names of the files that runs write to, in the order of the runs; none if an older keeper
+    does not say them.
+
+    @raise FrameError: if they are none.
+    """
+    numbers = _field(frame.head, "numbers", list) if "numbers" in frame.head else []
+    if any(type(number) is not int for number in numbers):
+        raise FrameError("a run's number is none")
+    return numbers
 
 
 def _outcome(said: object, body: bytes) -> tuple[Outcome, int | None]:

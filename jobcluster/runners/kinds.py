@@ -106,6 +106,17 @@ class KindsRunner:
                 continue
         raise OutputMissingError
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}.
+        """
+        for runner in self._runners.values():
+            try:
+                return runner.live(ref, stream, offset, limit)
+            except OutputMissingError:
+                continue
+        raise OutputMissingError
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}.

@@ -121,6 +121,12 @@ class SleepRunner:
         """
         raise OutputMissingError
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}: sleeps have none.
+        """
+        raise OutputMissingError
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}: nothing outlives this process.

@@ -10,33 +10,53 @@ from typing import Final
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from jobcluster.core.values import Spec, format_ticket, parse_ticket
-from jobcluster.core.views import Ask, ClusterView, Filter, JobView, Reply
+from jobcluster.core.views import Ask, ClusterView, Filter, JobView, Piece, Reply
 from jobcluster.errors import (
     BalancerAwayError,
+    CallTimedOutError,
     ExpiredTicketError,
     MalformedTicketError,
+    NodeAwayError,
+    NotJoinedError,
     OutputMissingError,
     PeerError,
+    StoreFailedError,
+    StoreOpeningError,
     UnknownTicketError,
     UserError,
 )
 from jobcluster.interfaces import IClusterView
+from jobcluster.services.following import MOST_PATIENCE, Following
 from jobcluster.services.node import NodeService
 from jobcluster.services.transfers import PIECE
 
 __all__ = ["ClusterClient"]
-
-_PATIENCE: Final = 5.0
-"""Seconds for which another node is asked to wait for an outcome before it is asked again."""
 
 _PAGE: Final = 500
 """Rows read at once where not all of them may be shown."""
 
 _LARGE: Final = 64
 """Jobs with a long output that are remembered: more are not read at once."""
+
+_OF_BYTES: Final = frozenset({"output", "live", "kept", "payload"})
+"""The questions that are answered with a piece of something long."""
+
+_AWAY: Final = (
+    BalancerAwayError,
+    NodeAwayError,
+    CallTimedOutError,
+    NotJoinedError,
+    StoreOpeningError,
+    StoreFailedError,
+)
+"""What may be over in a moment: whoever follows an output waits for that as for more of it."""
+
+_AGAIN_AFTER: Final = 0.2
+"""Seconds until somebody who is away is asked again."""
 
 _LIVE: Final = frozenset({"waiting", "running", "cancelling"})
 """The states in which only memory knows a job to be."""
@@ -56,6 +76,7 @@ class ClusterClient:
         self._clock = clock
         self._large: dict[int, None] = {}
         """Jobs whose output is in files, so that the store need not be asked for each piece."""
+        self._following = Following(node, clock, self._own)
 
     @property
     def name(self) -> str:
@@ -114,6 +135,15 @@ class ClusterClient:
         """
         return Deferred.fromCoroutine(self._output(ticket, stream, offset, limit))
 
+    def live(
+        self, ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        See L{IClusterView.live}.
+        """
+        asked = Ask("", "follow", 0, patience, stream, offset, limit, attempt=attempt)
+        return Deferred.fromCoroutine(self._live(ticket, asked))
+
     def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
@@ -168,7 +198,7 @@ class ClusterClient:
         if origin == self.name:
             return await self._own_ended(job, None)
         while True:
-            view = self._shown(await self._ask(Ask(origin, "wait", job, _PATIENCE)))
+            view = self._shown(await self._ask(Ask(origin, "wait", job, MOST_PATIENCE)))
             if view.outcome is not None:
                 return view
 
@@ -184,6 +214,25 @@ class ClusterClient:
             return await self._own_output(job, stream, offset, min(limit, PIECE))
         asked = Ask(origin, "output", job, stream=stream, offset=offset, limit=limit)
         return (await self._ask(asked)).data
+
+    async def _live(self, ticket: str, ask: Ask) -> Piece:
+        origin, job = self._parse(ticket)
+        until = self._clock.seconds() + min(ask.patience, MOST_PATIENCE)
+        while True:
+            left = max(0.0, until - self._clock.seconds())
+            asked = attrs.evolve(ask, node=origin, job=job, patience=left)
+            try:
+                if origin == self.name:
+                    return await self._following.follow(asked)
+                piece = (await self._ask(asked)).piece
+            except _AWAY:
+                if self._clock.seconds() >= until:
+                    raise
+            else:
+                if piece is None:
+                    raise PeerError("the other node did not answer the question")
+                return piece
+            await deferLater(self._clock, min(_AGAIN_AFTER, left))
 
     def _parse(self, ticket: str) -> tuple[str, int]:
         parsed = parse_ticket(ticket)
@@ -206,22 +255,29 @@ class ClusterClient:
     # -- about jobs of this node -------------------------------------------------------------------
 
     async def _asked(self, ask: Ask) -> Reply:
-        piece = (ask.offset, min(ask.limit, PIECE))
-        if ask.verb == "output":
-            return Reply(data=await self._own_output(ask.job, ask.stream, *piece))
-        if ask.verb == "kept":
-            ref = (ask.origin, ask.store, ask.incarnation, ask.serial)
-            return Reply(data=self._node.kept_output(ref, ask.stream, *piece))
-        if ask.verb == "payload":
-            return Reply(data=await self._node.payload(ask.job, ask.store, *piece))
+        if ask.verb in _OF_BYTES:
+            return Reply(data=await self._asked_for_bytes(ask))
+        if ask.verb == "follow":
+            return Reply(piece=await self._following.follow(ask))
         if ask.verb == "view":
             return Reply(view=await self._own(ask.job))
         if ask.verb == "wait":
-            patience = max(0.0, min(ask.patience, _PATIENCE))
+            patience = max(0.0, min(ask.patience, MOST_PATIENCE))
             return Reply(view=await self._own_ended(ask.job, patience))
         if ask.verb == "cancel":
             return Reply(text=await self._cancel_own(ask.job))
         raise PeerError("this node does not know that question")
+
+    async def _asked_for_bytes(self, ask: Ask) -> bytes:
+        piece = (ask.offset, min(ask.limit, PIECE))
+        if ask.verb == "output":
+            return await self._own_output(ask.job, ask.stream, *piece)
+        if ask.verb == "live":
+            return await self._following.live(ask)
+        if ask.verb == "kept":
+            ref = (ask.origin, ask.store, ask.incarnation, ask.serial)
+            return self._node.kept_output(ref, ask.stream, *piece)
+        return await self._node.payload(ask.job, ask.store, *piece)
 
     def _overlaid(self, view: JobView) -> JobView:
         """The store's view with what only memory knows: what runs, and where."""

@@ -352,6 +352,22 @@ class NodeService(Service):
             raise OutputMissingError
         return self._life.runner.output(ref, stream, offset, limit)
 
+    def live_output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        A piece of the output of an offer that is held here, as far as it is there now.
+
+        @raise OutputMissingError: if it is not held.
+        @raise StoreError: while the node begins anew.
+        """
+        if self._life is None:
+            raise self.trouble()
+        if stream not in ("out", "err") or not self._life.core.holds(ref):
+            raise OutputMissingError
+        try:
+            return self._life.runner.live(ref, stream, offset, limit)
+        except OutputMissingError:
+            return b""  # it waits, or puts nothing out, or that can be had at its end alone
+
     def _commit_if_idle(self, changes: Sequence[Change]) -> None:
         if self._life is not None:
             self._life.commit_if_idle(changes)

@@ -38,7 +38,7 @@ class Finished(NamedTuple):
     out: bytes = b""
     err: bytes = b""
     seconds: float = 0.0
-    """How long it took."""
+    """How long it took; its output came evenly in that time."""
 
 
 Program = Callable[[Command], Finished]
@@ -71,6 +71,8 @@ class ProgramRunner:
         self._program = program
         self._until = 0.0
         self._running: dict[Ref, int] = {}
+        self._begun: dict[Ref, tuple[float, Finished]] = {}
+        """When what runs was begun, in seconds of C{clock}, and what it will have done."""
         self.kept: dict[Ref, Finished] = {}
         """What has ended and was not dropped."""
 
@@ -99,16 +101,18 @@ class ProgramRunner:
             self._running[run.ref] = at
             self.told(RunsStarted((run.ref,), at))
             finished = self._program(unpack_command(run.payload))
+            self._begun[run.ref] = (self._clock.seconds(), finished)
             self._clock.callLater(finished.seconds, self._finish, run.ref, finished)
 
-    def _finish(self, ref: Ref, finished: Finished) -> None:
+    def _finish(self, ref: Ref, finished: Finished, status: str = "") -> None:
         started = self._running.pop(ref, None)
         if started is None:
             return
+        del self._begun[ref]
         self.kept[ref] = finished
         inline = len(finished.out) + len(finished.err) <= _INLINE
         outcome = Outcome(
-            Status.FAILED if finished.code else Status.SUCCEEDED,
+            status or (Status.FAILED if finished.code else Status.SUCCEEDED),
             finished.code,
             started=started,
             ended=int(self._clocks().wall * 1000),
@@ -121,15 +125,12 @@ class ProgramRunner:
 
     def stop(self, refs: Sequence[Ref]) -> None:
         """
-        See L{IRunner.stop}.
+        See L{IRunner.stop}: what was put out by then stays.
         """
-        at = int(self._clocks().wall * 1000)
         for ref in refs:
-            started = self._running.pop(ref, None)
-            if started is not None:
-                self.kept[ref] = Finished()
-                outcome = Outcome(Status.CANCELLED, -15, started=started, ended=at)
-                self.told(RunsEnded((RunEnded(ref, outcome),)))
+            if ref in self._running:
+                finished = Finished(-15, self._written(ref, "out"), self._written(ref, "err"))
+                self._finish(ref, finished, Status.CANCELLED)
 
     def drop(self, refs: Sequence[Ref]) -> None:
         """
@@ -137,6 +138,7 @@ class ProgramRunner:
         """
         for ref in refs:
             running = self._running.pop(ref, None) is not None
+            self._begun.pop(ref, None)
             if self.kept.pop(ref, None) is not None or running:
                 self.told(RunsDropped((ref,)))
 
@@ -149,6 +151,22 @@ class ProgramRunner:
         finished = self.kept[ref]
         return (finished.out if stream == "out" else finished.err)[offset : offset + limit]
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}.
+        """
+        if ref in self.kept:
+            return self.output(ref, stream, offset, limit)
+        if ref not in self._begun:
+            raise OutputMissingError
+        return self._written(ref, stream)[offset : offset + limit]
+
+    def _written(self, ref: Ref, stream: str) -> bytes:
+        began, finished = self._begun[ref]
+        whole = finished.out if stream == "out" else finished.err
+        share = (self._clock.seconds() - began) / finished.seconds if finished.seconds else 1.0
+        return whole[: int(len(whole) * min(1.0, share))]
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}.
@@ -160,3 +178,4 @@ class ProgramRunner:
         See L{IRunner.close}.
         """
         self._running.clear()
+        self._begun.clear()

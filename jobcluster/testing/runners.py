@@ -167,6 +167,14 @@ class FakeRunner:
             raise OutputMissingError
         return self.hands.output(ref, stream, offset, limit)
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """
+        See L{IRunner.live}: jobs say all they have to say when they end.
+        """
+        if self.hands is None:
+            raise OutputMissingError
+        return self.hands.output(ref, stream, offset, limit)
+
     def finish(self) -> Deferred[None]:
         """
         See L{IRunner.finish}.

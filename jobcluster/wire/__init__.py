@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["VERSION"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """
 The version of the protocol, exchanged in C{Join} before anything else is looked at.
 

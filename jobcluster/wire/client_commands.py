@@ -10,7 +10,7 @@ from twisted.protocols import amp
 
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
 from jobcluster.core.values import Spec
-from jobcluster.core.views import ClusterView
+from jobcluster.core.views import ClusterView, Piece
 from jobcluster.wire.arguments import Batch, Many, Spread
 from jobcluster.wire.commands import ERRORS
 
@@ -18,6 +18,7 @@ __all__ = [
     "Cancel",
     "Changed",
     "Fetch",
+    "Follow",
     "Hello",
     "List",
     "Nodes",
@@ -110,6 +111,26 @@ class Fetch(amp.Command):
         (b"limit", Batch(int)),
     ]
     response: ClassVar[list[tuple[bytes, amp.Argument]]] = [(b"data", Spread())]
+    errors: ClassVar[dict[type[Exception], bytes]] = ERRORS
+
+
+class Follow(amp.Command):
+    """
+    Client to node: a piece of what a job has put out by now.
+
+    Where there is nothing yet it is answered once there is, or when the patience (seconds, 5 at
+    most) is over.
+    """
+
+    arguments: ClassVar[list[tuple[bytes, amp.Argument]]] = [
+        (b"ticket", Batch(str)),
+        (b"stream", Batch(str)),
+        (b"offset", Batch(int)),
+        (b"limit", Batch(int)),
+        (b"patience", Batch(float)),
+        (b"attempt", Batch(int)),
+    ]
+    response: ClassVar[list[tuple[bytes, amp.Argument]]] = [(b"piece", Batch(Piece))]
     errors: ClassVar[dict[type[Exception], bytes]] = ERRORS
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
 from jobcluster.core.values import Spec, Terms
-from jobcluster.core.views import Ask, ClusterView, Reply
+from jobcluster.core.views import Ask, ClusterView, Piece, Reply
 from jobcluster.core.words import Dispatch, JoinPart, Report
 from jobcluster.errors import MalformedBatchError
 from jobcluster.wire.bounds import find_bad_number
@@ -86,7 +86,7 @@ _SHAPES: Final[dict[type, _Shape[Any]]] = {
     kind: _Shape(kind)
     for kind in (
         *(JoinPart, Report, Dispatch, Ask, Reply, Terms),
-        *(Spec, Greeting, Listing, ClusterView),
+        *(Spec, Greeting, Listing, ClusterView, Piece),
     )
 }
 _OF_ROWS: Final = frozenset({JoinPart, Report, Dispatch})

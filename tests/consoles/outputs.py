@@ -4,6 +4,8 @@ A command with output, in a cluster in memory.
 
 from functools import partial
 
+import attrs
+
 from jobcluster.core.commands import COMMAND, Command, pack_command
 from jobcluster.core.values import Outcome, Spec, Status
 from tests.consoles.cases import SessionCase
@@ -43,6 +45,14 @@ class OutputCase(SessionCase):
         self.cluster.end(
             FIRST_JOB, outcome._replace(out_size=len(out), err_size=len(err), node="beta")
         )
+
+    def begin_anew(self) -> None:
+        """
+        Have the command be lost, and started again.
+        """
+        row = self.cluster.table[FIRST_JOB]
+        self.cluster.table[FIRST_JOB] = attrs.evolve(row, attempts=row.attempts + 1)
+        self.cluster.speech.forget(FIRST_JOB)
 
     def end_large(self, out_size: int, err_size: int) -> None:
         """

@@ -5,6 +5,7 @@ A cluster and a connection in memory, and somebody who types.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from math import ceil
 from typing import TypeVar
@@ -21,7 +22,7 @@ from zope.interface import implementer
 from jobcluster.consoles.telnet import ConsoleFactory
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Outcome, Spec, Status, format_ticket, parse_ticket
-from jobcluster.core.views import BalanceView, ClusterView, Filter, JobView, NodeView
+from jobcluster.core.views import BalanceView, ClusterView, Filter, JobView, NodeView, Piece
 from jobcluster.errors import (
     BalancerAwayError,
     JobclusterError,
@@ -33,6 +34,7 @@ from jobcluster.errors import (
     UserError,
 )
 from jobcluster.interfaces import IClusterView
+from tests.consoles.speech import Speech
 
 T = TypeVar("T")
 
@@ -92,6 +94,7 @@ class FakeCluster:
         many; may raise."""
         self.pieces: list[tuple[str, int, int]] = []
         """The calls of L{output}: stream, offset and limit."""
+        self.speech = Speech(clock, MOST)
         self.timers: list[IDelayedCall] = []
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
@@ -141,6 +144,17 @@ class FakeCluster:
 
         return self._after(piece)
 
+    def live(
+        self, ticket: str, stream: str, offset: int, limit: int, patience: float, attempt: int = 0
+    ) -> Deferred[Piece]:
+        """
+        See L{IClusterView.live}.
+        """
+        self.speech.asked.append((stream, offset, attempt))
+        look = partial(self.speech.look, self._find, ticket, (stream, offset, limit), attempt)
+        heard = self._after(look)
+        return heard.addCallback(lambda piece: piece or self.speech.listen(look, patience, attempt))
+
     def jobs(self, wanted: Filter, after: int, limit: int) -> Deferred[tuple[JobView, ...]]:
         """
         See L{IClusterView.jobs}.
@@ -185,6 +199,7 @@ class FakeCluster:
             )
             for waiting in self.waits.pop(job, []):
                 waiting.callback(self.table[job])
+            self.speech.tell()
 
     def _after(self, answer: Callable[[], T]) -> Deferred[T]:
         """Call C{answer} when the time has come, for what the Deferred fires or fails with."""
@@ -391,6 +406,7 @@ class Typist:
         self.clock.advance(self.cluster.delay)
         self.cluster.stop()
         left = [str(call) for call in self.clock.getDelayedCalls()]
+        left += ["somebody who listens" for _ in self.cluster.speech.listeners]
         left += [f"a wait for {job}" for job, waits in self.cluster.waits.items() if waits]
         return left + [str(session) for session in self.factory.sessions]
 

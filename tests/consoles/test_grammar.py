@@ -16,6 +16,7 @@ from jobcluster.consoles.grammar import (
     Prompt,
     Say,
     Submit,
+    Tail,
     parse,
 )
 from jobcluster.core.payloads import MAX_SLEEP
@@ -32,6 +33,7 @@ VERBS = (
     "r",
     "wait",
     "output",
+    "tail",
     "list",
     "getall",
     "cancel",
@@ -217,6 +219,22 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual([f"cancel {ticket(0)}"], self.asks(f"cancel {ticket(0)} "))
         self.assertEqual(["cluster"], self.asks("nodes"))
         self.assertEqual(Output(ticket(0)), parse(f"Output {ticket(0).upper()}"))
+
+    def test_tails(self) -> None:
+        """
+        Both streams from the beginning, or one from an offset on, of an attempt.
+        """
+        t = ticket(0)
+        both = {"out": 0, "err": 0}
+        self.assertEqual(Tail(t, both, 0, framed=False), parse(f"tail {t.upper()}"))
+        self.assertEqual(Tail(t, both, 0, framed=True), parse(f"TAIL  --frames {t} "))
+        self.assertEqual(Tail(t, {"err": 0}, 0, framed=False), parse(f"tail {t} err"))
+        self.assertEqual(Tail(t, {"out": 7}, 2, framed=True), parse(f"tail --frames {t} out 7 2"))
+        self.assertRefused(f"tail {t} in", "'in'", "out, err")
+        for wrong in ("", "--frames", f"{t} out x", f"{t} out -1", f"{t} out 1 2 3", f"{t} out ٣"):
+            self.assertRefused(f"tail {wrong}", "tail [--frames] TICKET")
+        self.assertRefused(f"tail {t} out {'9' * 19}", "tail [--frames] TICKET")
+        self.assertRefused("tail 12", str(MalformedTicketError()))
 
     def test_groups(self) -> None:
         """

@@ -197,7 +197,7 @@ class ConnectionTests(KeeperCase):
         [held] = self.node(self.k).held
         self.assertEqual(
             {**more, "ref": ref, "state": "ended", "outcome": outcome}
-            | {"started": outcome["started"]},
+            | {"started": outcome["started"], "number": 1},
             held.head,
         )
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.keeper.cases import KeeperCase
-from tests.keeper.client import PATH
+from tests.keeper.client import PATH, eventually
 
 
 class EndTests(KeeperCase):
@@ -53,6 +53,17 @@ class EndTests(KeeperCase):
         self.assertEqual([ref], started["refs"])
         self.assertEqual(started["at"], outcome["started"])
         self.assertLessEqual(outcome["started"], outcome["ended"])
+
+    def test_growing(self) -> None:
+        """
+        What a run has written is in its files at once, under the number that is told at its start.
+        """
+        self.n.start("sh", "-c", f"echo said; echo cried >&2; {self.wait_for('go')}")
+        [number] = self.n.expect("started").head["numbers"]
+        files = [self.k.directory / "runs" / f"{number}.{stream}" for stream in ("out", "err")]
+        eventually(lambda: all(file.read_bytes() for file in files), "nothing is written")
+        self.assertEqual([b"said\n", b"cried\n"], [file.read_bytes() for file in files])
+        self.assertEqual([number], [row.head["number"] for row in self.node(self.k).held])
 
     def test_together(self) -> None:
         """

@@ -87,6 +87,8 @@ class MemoryKeeper:
         """Whether it ignores a wish that it end."""
         self.is_slow = False
         """Whether what is to be started waits for the test."""
+        self.is_old = False
+        """Whether it does not say the numbers of runs: of each it is that of its offer."""
         self.is_mute = False
         """Whether it says nothing to whoever connects."""
         self._clock = clock
@@ -138,7 +140,11 @@ class MemoryKeeper:
         }
         at = AT + int(self._clock.seconds() * 1000)
         self.holds[tuple(ref)] = {**about, "state": "running", "started": at}
-        self.say("started", refs=[ref], at=at)
+        if self.is_old:
+            self.say("started", refs=[ref], at=at)
+        else:
+            self.holds[tuple(ref)]["number"] = ref[3]
+            self.say("started", refs=[ref], at=at, numbers=[ref[3]])
 
     def end(
         self,

@@ -223,6 +223,10 @@ class ScriptedRunner:
         """See L{IRunner.output}."""
         raise OutputMissingError
 
+    def live(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
+        """See L{IRunner.live}."""
+        raise OutputMissingError
+
     def finish(self) -> Deferred[None]:
         """See L{IRunner.finish}."""
         self._heard.append("runner finished")

@@ -37,6 +37,11 @@ SHAPES_FOR_CLIENTS = {
         {b"ticket": str, b"stream": str, b"offset": int, b"limit": int},
         {b"data": bytes},
     ),
+    b"Follow": (
+        {b"ticket": str, b"stream": str, b"offset": int, b"limit": int}
+        | {b"patience": float, b"attempt": int},
+        {b"piece": views.Piece},
+    ),
     b"Cancel": ({b"tickets": tuple[str, ...]}, {b"rows": tuple[client_words.Told, ...]}),
     b"List": ({b"listing": client_words.Listing}, {b"rows": tuple[client_words.Shown, ...]}),
     b"Nodes": ({}, {b"cluster": views.ClusterView}),
