@@ -37,7 +37,7 @@ TERMS = Terms(balancer="b7c1", grace=3.0, lease=2.5, retell=3.0)
 OUTCOME = Outcome(Status.FAILED, -9, "killed", AT, AT + 250, "node-b", b"\x00\xff")
 
 JOIN = JoinPart(
-    version=1,
+    version=2,
     name="node-a",
     store=STORE,
     incarnation=7,
