@@ -14,7 +14,7 @@ from jobcluster.core.events import RunnerEvent
 from jobcluster.core.records import Change, Identity, Recovered
 from jobcluster.core.values import Adopted, Job, Keyed, Offer, Ref, Spec
 from jobcluster.core.views import ClusterView, Filter, JobView, Piece
-from jobcluster.errors import UserError
+from jobcluster.errors import JobclusterError
 
 __all__ = [
     "IClusterView",
@@ -241,12 +241,14 @@ class IClusterView(Interface):
     name: str = Attribute("the node's name; empty as long as its store is not open")
     store: str = Attribute("the id of its store; empty as long as that is not open")
 
-    def submit(specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
+    def submit(specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
         """
         Fires, once the jobs are on the disk, with their tickets in the same order.
 
-        In the place of the ticket of a job that is not taken is the reason, which is an error of
-        whoever described it, such as L{jobcluster.errors.KeyTakenError}; the others are taken.
+        In the place of the ticket of a job that is not taken is the reason: an error of whoever
+        described it, such as L{jobcluster.errors.KeyTakenError}; or that there is no room for it,
+        where there are tickets for others.
+
         A key that this node knows, or that a job before it has, gives the ticket of that job, for
         as long as that ticket is known.  Where all of it fails nobody knows which of them exist;
         those that have a key may be submitted again to the same node to learn that.

@@ -22,10 +22,10 @@ from jobcluster.core.values import Spec, format_ticket
 from jobcluster.core.views import ClusterView, Filter, JobView, Piece
 from jobcluster.errors import (
     CallTimedOutError,
+    JobclusterError,
     NodeUnreachableError,
     NotAcknowledgedError,
     StoreOpeningError,
-    UserError,
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.wire import client_commands as commands
@@ -131,7 +131,7 @@ class RemoteNode:
                 wait.errback(Failure(error))
         self._link.close()
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
         """
         See L{IClusterView.submit}.
         """
@@ -323,13 +323,8 @@ def _is_repeatable(spec: Spec) -> bool:
     return bool(spec.key)
 
 
-def _answer_of(row: Told) -> str | UserError:
-    if not row.error:
-        return row.text
-    error = error_of(row.error, row.text)
-    if not isinstance(error, UserError):
-        raise error
-    return error
+def _answer_of(row: Told) -> str | JobclusterError:
+    return error_of(row.error, row.text) if row.error else row.text
 
 
 def _text_of(row: Told) -> str:

@@ -284,7 +284,7 @@ async def submit_all(view: IClusterView, jobs: Sequence[Spec]) -> list[Told]:
     return [_told(next(answers)) if row is None else row for row in rows]
 
 
-def _told(answer: str | UserError) -> Told:
+def _told(answer: str | JobclusterError) -> Told:
     return Told(answer) if isinstance(answer, str) else _refusal(Failure(answer))
 
 

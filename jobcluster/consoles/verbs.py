@@ -23,7 +23,7 @@ from jobcluster.consoles.words import (
 from jobcluster.core.commands import COMMAND
 from jobcluster.core.values import Spec, Status
 from jobcluster.core.views import Filter, JobView
-from jobcluster.errors import JobclusterError, UserError
+from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
 
 __all__ = ["Listing", "cancel", "nodes", "result", "status", "submit", "wait"]
@@ -46,7 +46,7 @@ def submit(view: IClusterView, specs: Sequence[Spec]) -> Deferred[list[str]]:
     Submit jobs, and answer their tickets, or why one is not taken.
     """
 
-    def say(answers: tuple[str | UserError, ...]) -> list[str]:
+    def say(answers: tuple[str | JobclusterError, ...]) -> list[str]:
         why = view.joined()
         note = f" (not joined: {why.rstrip('.')}; it will run once this node is joined)"
         return [

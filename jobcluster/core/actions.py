@@ -16,7 +16,7 @@ from jobcluster.core.records import Change
 from jobcluster.core.values import Offer, Outcome, Ref, Terms
 from jobcluster.core.views import JobView
 from jobcluster.core.words import Dispatch, JoinPart, Report
-from jobcluster.errors import UserError
+from jobcluster.errors import JobclusterError
 
 __all__ = [
     "Accept",
@@ -83,7 +83,7 @@ class Answer:
     """Answer a client's request."""
 
     request: int
-    value: tuple[int | UserError, ...] | tuple[str, ...]
+    value: tuple[int | JobclusterError, ...] | tuple[str, ...]
     """
     The ids of jobs that were submitted, or why one was not taken; or, for each job that was to be
     cancelled, what became of the wish.

@@ -65,6 +65,8 @@ class JobsRequested:
     request: int
     """Chosen by the shell: the L{jobcluster.core.actions.Answer} quotes it."""
     specs: tuple[Spec, ...]
+    room: bool = True
+    """Whether there is room for new ones; those that turn out to be known need none."""
 
 
 @attrs.frozen

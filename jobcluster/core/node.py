@@ -226,7 +226,7 @@ class Node:
             self._executor.tick(out, now)
 
     def _jobs_requested(self, event: JobsRequested, out: Out, now: Now) -> None:
-        self._origin.submissions.submit(event.request, event.specs, out, now)
+        self._origin.submissions.submit(event, out, now)
 
     def _cancel_requested(self, event: CancelRequested, out: Out, now: Now) -> None:
         self._origin.cancel(event.request, event.jobs, out, now)

@@ -8,28 +8,15 @@ what it does not know is committed with the answer to that, so that no two jobs 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from jobcluster.core.actions import Answer, LoadKeys
-from jobcluster.core.description import digest_of, fault_of
+from jobcluster.core.description import are_plain, digest_of, fault_of
+from jobcluster.core.events import JobsRequested
 from jobcluster.core.out import Out
 from jobcluster.core.values import Keyed, Now, Spec, format_ticket
-from jobcluster.errors import KeyTakenError, UserError
+from jobcluster.errors import JobclusterError, KeyTakenError, StoreFullError
 
 __all__ = ["Submissions"]
-
-
-class _Batch(NamedTuple):
-    """Jobs that were submitted together."""
-
-    request: int
-    specs: tuple[Spec, ...]
-
-    def named(self) -> list[str]:
-        """
-        The keys that it has, but for those that can be nobody's.
-        """
-        return [spec.key for spec in self.specs if spec.key and fault_of(spec) is None]
 
 
 class Submissions:
@@ -46,21 +33,23 @@ class Submissions:
         """
         self._origin = origin
         self._take = take
-        self._asked: list[_Batch] = []
+        self._asked: list[JobsRequested] = []
         """Those whose keys are being read."""
-        self._behind: list[_Batch] = []
+        self._behind: list[JobsRequested] = []
         """Those whose keys are read next, all at once."""
 
-    def submit(self, request: int, specs: tuple[Spec, ...], out: Out, now: Now) -> None:
+    def submit(self, event: JobsRequested, out: Out, now: Now) -> None:
         """
         Take jobs; once they are committed their ids are answered, or why one was not taken.
         """
-        batch = _Batch(request, specs)
-        if any(spec.key for spec in specs):
-            self._behind.append(batch)
+        if event.room and are_plain(event.specs):
+            ids = [self._take(spec, out, now) for spec in event.specs]
+            out.after(Answer(event.request, tuple(ids)))
+        elif any(spec.key for spec in event.specs):
+            self._behind.append(event)
             self._look(out)
         else:
-            self._settle(batch, {}, out, now)
+            self._settle(event, {}, out, now)
 
     def loaded(self, found: Iterable[Keyed], out: Out, now: Now) -> None:
         """
@@ -76,30 +65,41 @@ class Submissions:
         """Have the keys read of all that wait for it, when those before are."""
         if not self._asked and self._behind:
             self._asked, self._behind = self._behind, []
-            keys = dict.fromkeys(key for batch in self._asked for key in batch.named())
+            keys = dict.fromkeys(key for batch in self._asked for key in _keys_of(batch))
             out.after(LoadKeys(tuple(keys)))
 
-    def _settle(self, batch: _Batch, known: dict[str, Keyed], out: Out, now: Now) -> None:
-        answers = tuple([self._answer(spec, known, out, now) for spec in batch.specs])
-        out.after(Answer(batch.request, answers))
-
-    def _answer(self, spec: Spec, known: dict[str, Keyed], out: Out, now: Now) -> int | UserError:
+    def _settle(self, batch: JobsRequested, known: dict[str, Keyed], out: Out, now: Now) -> None:
         """
-        The id of a job, be it new or not.
+        Answer for each job, be it new or not.
 
-        @param known: jobs by their keys; a new one is added.
+        @param known: jobs by their keys; new ones are added.
         """
-        fault = fault_of(spec)
-        if fault is not None:
-            return fault
-        if not spec.key:
-            return self._take(spec, out, now)
-        digest = digest_of(spec)
-        row = known.get(spec.key)
-        if row is None:
-            row = known[spec.key] = Keyed(spec.key, self._take(spec, out, now), digest)
-            out.keyed(row)
-        elif row.digest != digest:
-            ticket = format_ticket(self._origin, row.job)
-            return KeyTakenError(f"That key is the key of another job, {ticket}: use a new one.")
-        return row.job
+        answers: list[int | JobclusterError] = []
+        for spec in batch.specs:
+            fault = fault_of(spec)
+            row = known.get(spec.key)
+            if fault is not None:
+                answers.append(fault)
+            elif row is not None:
+                answers.append(self._known(spec, row))
+            elif not batch.room:
+                answers.append(StoreFullError())
+            else:
+                job = self._take(spec, out, now)
+                answers.append(job)
+                if spec.key:
+                    row = known[spec.key] = Keyed(spec.key, job, digest_of(spec))
+                    out.keyed(row)
+        out.after(Answer(batch.request, tuple(answers)))
+
+    def _known(self, spec: Spec, row: Keyed) -> int | KeyTakenError:
+        """The id of the job that has the key, unless another one was submitted."""
+        if row.digest == digest_of(spec):
+            return row.job
+        ticket = format_ticket(self._origin, row.job)
+        return KeyTakenError(f"That key is the key of another job, {ticket}: use a new one.")
+
+
+def _keys_of(batch: JobsRequested) -> list[str]:
+    """The keys that it has, but for those that can be nobody's."""
+    return [spec.key for spec in batch.specs if spec.key and fault_of(spec) is None]

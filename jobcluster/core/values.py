@@ -296,7 +296,10 @@ class Terms:
     retell: float
     """Seconds after which an outcome that was not acknowledged is told again."""
     window: int = 4000
-    """The most offers of one set of requirements that an origin may have waiting here."""
+    """
+    The most offers of one set of requirements that an origin may have waiting here, but for those
+    that came later and go before them.
+    """
 
 
 def is_name(text: str) -> bool:

@@ -16,6 +16,9 @@ __all__ = ["WINDOW_BYTES", "LaneWindow", "Window"]
 WINDOW_BYTES: Final = 16 * 1024 * 1024
 """The most bytes of payload in one window (part 3 of the design)."""
 
+_MOST: Final = 4
+"""How many times its limit a window has at most, when better jobs came and then still better."""
+
 _Key = tuple[int, int]
 """(-priority, id): sorts the best job first."""
 
@@ -44,6 +47,7 @@ class LaneWindow:
         "floor",
         "inside",
         "loading",
+        "priorities",
         "requires",
         "rewound",
     )
@@ -61,6 +65,8 @@ class LaneWindow:
         """Jobs in memory that wait, offered or not."""
         self.bytes = 0
         """Of their payloads."""
+        self.priorities: dict[int, int] = {}
+        """How many jobs of each priority these are."""
         self.cursor: _Key = _FIRST
         """No job up to here waits in the store only."""
         self.rewound = False
@@ -90,13 +96,41 @@ class LaneWindow:
             self.rewound = True
         return False
 
-    def room(self, limit: int) -> int:
+    def entered(self, job: Job) -> None:
         """
-        How many jobs to load now; 0 if there is no need yet.
+        A job in memory waits.
         """
-        if self.loading or not self.beyond or self.bytes >= WINDOW_BYTES:
+        self.inside += 1
+        self.bytes += len(job.payload)
+        self.priorities[job.priority] = self.priorities.get(job.priority, 0) + 1
+
+    def left(self, job: Job) -> None:
+        """
+        A job in memory waits no longer.
+        """
+        self.inside -= 1
+        self.bytes -= len(job.payload)
+        self.priorities[job.priority] -= 1
+        if not self.priorities[job.priority]:
+            del self.priorities[job.priority]
+
+    def page(self, limit: int) -> int:
+        """
+        How many jobs to read now; 0 if there is no need yet.
+        """
+        if self.loading or not self.beyond:
             return 0
-        return limit - self.inside if self.inside <= limit // 2 else 0
+        half = limit // 2
+        if self.inside <= half and self.bytes < WINDOW_BYTES:
+            room = limit - self.inside
+            # What is in memory already is read again, and passed over.
+            return room + self.inside if self.rewound else room
+        if self.inside >= _MOST * limit or self.bytes >= _MOST * WINDOW_BYTES:
+            return 0
+        # It is full of jobs that go behind those which wait in the store: they must not wait for
+        # them.
+        ahead = sum(count for rank, count in self.priorities.items() if rank >= -self.cursor[0])
+        return max(half, 1) if ahead <= half and ahead < self.inside else 0
 
 
 class Window:
@@ -138,17 +172,13 @@ class Window:
         """
         A job in memory waits.
         """
-        lane = self.lane(job.requires)
-        lane.inside += 1
-        lane.bytes += len(job.payload)
+        self.lane(job.requires).entered(job)
 
     def left(self, job: Job) -> None:
         """
         A job in memory waits no longer.
         """
-        lane = self.lane(job.requires)
-        lane.inside -= 1
-        lane.bytes -= len(job.payload)
+        self.lane(job.requires).left(job)
 
     def loads(self) -> list[LoadPage]:
         """
@@ -156,12 +186,10 @@ class Window:
         """
         pages = []
         for lane in self._lanes.values():
-            room = lane.room(self.limit)
-            if room:
+            limit = lane.page(self.limit)
+            if limit:
                 lane.loading = True
                 lane.asked, lane.asked_after, lane.floor = lane.beyond, lane.cursor, _LAST
-                # What is in memory already is read again, and passed over.
-                limit = room + lane.inside if lane.rewound else room
                 after = (-lane.cursor[0], lane.cursor[1])
                 pages.append(LoadPage(lane.requires, after, limit))
         return pages

@@ -19,6 +19,7 @@ from jobcluster.errors import (
     BalancerAwayError,
     CallTimedOutError,
     ExpiredTicketError,
+    JobclusterError,
     MalformedTicketError,
     NodeAwayError,
     NotJoinedError,
@@ -27,7 +28,6 @@ from jobcluster.errors import (
     StoreFailedError,
     StoreOpeningError,
     UnknownTicketError,
-    UserError,
 )
 from jobcluster.interfaces import IClusterView
 from jobcluster.services.following import MOST_PATIENCE, Following
@@ -97,12 +97,12 @@ class ClusterClient:
         core = self._node.core
         return str(self._node.trouble()) if core is None else core.reason
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
         """
         See L{IClusterView.submit}.
         """
 
-        def shown(answers: tuple[int | UserError, ...]) -> tuple[str | UserError, ...]:
+        def shown(answers: tuple[int | JobclusterError, ...]) -> tuple[str | JobclusterError, ...]:
             name = self.name
             return tuple(
                 format_ticket(name, answer) if isinstance(answer, int) else answer

@@ -30,7 +30,6 @@ from jobcluster.errors import (
     StoreFailedError,
     StoreFullError,
     StoreOpeningError,
-    UserError,
 )
 from jobcluster.interfaces import IOutputs, IRunner, IStore
 from jobcluster.services.balancer_link import BalancerLink
@@ -293,7 +292,7 @@ class NodeService(Service):
         if self._life is not None:
             self._life.handle(event)
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int | UserError, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[int | JobclusterError, ...]]:
         """
         Fires, once they are on the disk, with the ids of jobs, and for those that are not taken
         with the reason.
@@ -302,10 +301,13 @@ class NodeService(Service):
         """
         if self._life is None:
             return fail(self.trouble())
-        if self._parts.store.free() < self._parts.setup.min_free:
-            return fail(StoreFullError())
         wanted = tuple(specs)
-        return self._parts.requests.ask(lambda number: self.handle(JobsRequested(number, wanted)))
+        room = self._parts.store.free() >= self._parts.setup.min_free
+        if not room and not any(spec.key for spec in wanted):
+            return fail(StoreFullError())
+        return self._parts.requests.ask(
+            lambda number: self.handle(JobsRequested(number, wanted, room))
+        )
 
     def cancel(self, jobs: Sequence[int]) -> Deferred[tuple[str, ...]]:
         """

@@ -18,6 +18,11 @@ from jobcluster.store.merged import Merged
 __all__ = ["count_up", "disown", "expire", "leave", "write"]
 
 _SUBMIT = """
+INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted)
+{rows}
+"""
+
+_SUBMIT_CALLED = """
 INSERT INTO open (id, kind, payload, priority, requires, on_node_loss, submitted, name, tags)
 {rows}
 """
@@ -127,7 +132,12 @@ def write(cursor: sqlite3.Cursor, merged: Merged) -> None:
     """
     Write all these changes.
     """
-    execute_many(cursor, _SUBMIT, [_columns(job) for job in merged.submitted])
+    # Most jobs have neither name nor tags, and take less for that.  What is behind these columns a
+    # new job does not have.
+    called = [job[:9] for job in merged.submitted if job.name or job.tags]
+    execute_many(cursor, _SUBMIT_CALLED, called)
+    plain = merged.submitted if not called else _plain(merged.submitted)
+    execute_many(cursor, _SUBMIT, [job[:7] for job in plain])
     execute_many(cursor, _KEY, merged.keys)
     execute_many(cursor, _CANCEL, _keys(merged.cancelling))
     bound = [offer for offer in merged.bound.values() if offer is not None]
@@ -149,8 +159,8 @@ def _end(cursor: sqlite3.Cursor, jobs: Collection[EndedJob]) -> None:
     execute_many(cursor, _CLOSE, _keys(ended.job for ended in jobs))
 
 
-def _columns(job: Job) -> Sequence[object]:
-    return job[:9]  # up to the tags: a new job has neither marks nor attempts
+def _plain(jobs: Iterable[Job]) -> list[Job]:
+    return [job for job in jobs if not (job.name or job.tags)]
 
 
 def _keys(jobs: Iterable[int]) -> Sequence[tuple[int]]:

@@ -44,7 +44,7 @@ from jobcluster.core.commands import COMMAND
 from jobcluster.core.node import NodeSettings
 from jobcluster.core.values import SLEEP, Now, Spec
 from jobcluster.core.views import ClusterView, JobView
-from jobcluster.errors import UserError
+from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
 from jobcluster.runners.kinds import KindsRunner
 from jobcluster.runners.sleep import SleepRunner
@@ -71,15 +71,15 @@ _BOOTED: Final = 1000.0
 """Seconds for which the machines have been up, suspended ones included, in the beginning."""
 
 
-def all_taken(answers: Iterable[_Result | UserError]) -> tuple[_Result, ...]:
+def all_taken(answers: Iterable[_Result | JobclusterError]) -> tuple[_Result, ...]:
     """
     The tickets or ids of jobs that were submitted.
 
-    @raise UserError: if one was not taken.
+    @raise JobclusterError: if one was not taken.
     """
     tickets = []
     for answer in answers:
-        if isinstance(answer, UserError):
+        if isinstance(answer, JobclusterError):
             raise answer
         tickets.append(answer)
     return tuple(tickets)
@@ -275,7 +275,7 @@ class MemoryCluster:
         """
         Hand jobs to a node, numbers as sleeps of so many milliseconds; returns the tickets.
 
-        @raise UserError: if one is not taken.
+        @raise JobclusterError: if one is not taken.
         """
         specs = [Spec(SLEEP, b"%d" % job) if isinstance(job, int) else job for job in jobs]
         return self.result(self.client(name).submit(specs).addCallback(all_taken))

@@ -97,7 +97,7 @@ class FakeCluster:
         self.speech = Speech(clock, MOST)
         self.timers: list[IDelayedCall] = []
 
-    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | UserError, ...]]:
+    def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
         """
         See L{IClusterView.submit}.
         """

@@ -9,12 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.actions import Answer, LoadKeys, NodeAction, Persist
 from jobcluster.core.description import digest_of
+from jobcluster.core.events import JobsRequested
 from jobcluster.core.out import Out
 from jobcluster.core.records import JobsSubmitted, KeysTaken
 from jobcluster.core.submissions import Submissions
 from jobcluster.core.values import SLEEP, Job, Keyed, Now, Spec, format_ticket
 from jobcluster.core.words import Load
-from jobcluster.errors import KeyTakenError, UserError
+from jobcluster.errors import KeyTakenError, StoreFullError, UserError
 
 NOW = Now(0.0, 0.0, 0.0)
 
@@ -37,6 +38,7 @@ class SubmissionsTests(SynchronousTestCase):
         """
         self.submissions = Submissions("a", self.take)
         self.taken: list[Spec] = []
+        self.room = True
 
     def take(self, spec: Spec, out: Out, _: Now) -> int:
         """
@@ -52,7 +54,7 @@ class SubmissionsTests(SynchronousTestCase):
         What is to be done when these are submitted.
         """
         out = Out()
-        self.submissions.submit(request, specs, out, NOW)
+        self.submissions.submit(JobsRequested(request, specs, self.room), out, NOW)
         return out.actions(None, lambda: Load(0, 0, 0, draining=False, stopping=False))
 
     def loaded(self, *found: Keyed) -> list[NodeAction]:
@@ -159,6 +161,20 @@ class SubmissionsTests(SynchronousTestCase):
         one, refusal = self.answers(self.submit(2, sleep(), sleep(name="n" * 256)))[2]
         self.assertIsInstance(refusal, UserError)
         self.assertEqual(2, one)
+
+    def test_no_room(self) -> None:
+        """
+        Where there is no room for new jobs those that are known are told all the same.
+        """
+        self.room = False
+        self.submit(1, sleep(key="k"), sleep(key="l"), sleep(), sleep(6, "k"))
+        self.room = True
+        known, *others = self.answers(self.loaded(Keyed("k", 77, digest_of(sleep()))))[1]
+        self.assertEqual(77, known)
+        self.assertEqual(
+            [StoreFullError, StoreFullError, KeyTakenError], [type(other) for other in others]
+        )
+        self.assertEqual([], self.taken)
 
     def test_as_it_was(self) -> None:
         """

@@ -7,13 +7,16 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.cluster import ClusterSettings
+from jobcluster.core.values import Spec
 from tests.core.rig.chaos import Chaos
+from tests.core.rig.disks import Disk
 from tests.core.rig.drive import ALL_FAULTS, WITH_RESTORES, drive
 from tests.core.rig.placements import rows_of
 from tests.core.rig.settling import settle
@@ -81,6 +84,49 @@ class SeedTests(SynchronousTestCase):
         """
         first, second = (drive(7, 100, lines=1) for _ in range(2))
         self.assertEqual(first, second)
+
+
+class Forgetful(Chaos):
+    """
+    Clients who submit the same few jobs again and again, each with its key.
+    """
+
+    def spec(self) -> Spec:
+        """
+        Some job that may have been submitted before; two keys are used for two jobs each.
+        """
+        number = self.rng.randrange(8)
+        key = f"key {number if number < 6 else number - 2}"
+        return attrs.evolve(sleep(100 * number, priority=number % 2), key=key)
+
+
+class KeyTests(SynchronousTestCase):
+    """
+    Worlds in which jobs have keys.
+    """
+
+    def test_one_job_for_a_key(self) -> None:
+        """
+        On each disk a key has one job, and one ticket only was ever answered for it, whatever was
+        killed, failed or was copied meanwhile.
+        """
+        answered = again = 0
+        for seed in range(12):
+            world = World(seed)
+            chaos = Forgetful(world, ALL_FAULTS)
+            for _ in range(_STEPS):
+                chaos.step()
+            chaos.over = True
+            settle(world)
+            tickets: dict[tuple[Disk, str], set[int]] = {}
+            for site, job, spec in world.tickets:
+                tickets.setdefault((site.disk, spec.key), set()).add(job)
+            for (disk, key), jobs in tickets.items():
+                [row] = disk.tables.keys([key])
+                self.assertEqual({row.job}, jobs, f"seed {seed}, {disk.name}, {key}")
+            answered += len(world.tickets)
+            again += len(world.tickets) - len(tickets)
+        self.assertGreater(again, answered / 2)
 
 
 class QuietTests(SynchronousTestCase):

@@ -14,6 +14,7 @@ from jobcluster.errors import (
     KeyTakenError,
     NotAcknowledgedError,
     StoreFailedError,
+    StoreFullError,
     UserError,
 )
 from tests.services.cases import ServiceCase
@@ -142,6 +143,19 @@ class KeyTests(ServiceCase):
         node.clock.advance(5)
         self.assertEqual(2, node.identity.incarnation)
 
+    def test_floor(self) -> None:
+        """
+        Below the floor of free space nothing is taken, and what is known is told all the same.
+        """
+        node = self.started(min_free=1000)
+        [job] = self.successResultOf(node.submit([keyed("k")]))
+        node.store.bytes_free = 999
+        same, other = self.successResultOf(node.service.submit([keyed("k"), keyed("l")]))
+        self.assertEqual(job, same)
+        self.assertIsInstance(other, StoreFullError)
+        self.failureResultOf(node.submit([sleep(5)]), StoreFullError)
+        self.assertEqual([job], self.jobs(node))
+
     def test_restarted(self) -> None:
         """
         The next process of the node knows the keys, those of jobs that have ended included.
@@ -215,30 +229,3 @@ class DescriptionTests(ServiceCase):
         # One that has just ended is shown from memory.
         ended = cluster.result(cluster.client("b").view(tickets[0]))
         self.assertEqual(("ended", "n"), (ended.state, ended.name))
-
-    def test_priority(self) -> None:
-        """
-        Of what waits, be it of one origin or of several, the greatest priority is started first;
-        among equals each origin's in the order of submission.
-        """
-        cluster = self.cluster(nodes=2, slots=1)
-        cluster.submit("a", [1000, 1000])
-        order = (-5, 0, 0, 7, 1000, -1000, 3)
-        waiting = {
-            name: cluster.submit(name, [sleep(1000, priority) for priority in order])
-            for name in ("a", "b")
-        }
-        cluster.advance(30)
-        started: list[tuple[int, str, int]] = []
-        for name, tickets in waiting.items():
-            for place, ticket in enumerate(tickets):
-                outcome = cluster.wait(ticket).outcome
-                if outcome is None:
-                    self.fail("it has not ended")
-                started.append((outcome.started, name, place))
-        self.assertEqual(14, len(started))
-        begun = [order[place] for _, _, place in sorted(started)]
-        self.assertEqual(sorted(order * 2, reverse=True), begun)
-        for name in waiting:
-            places = [place for _, origin, place in sorted(started) if origin == name]
-            self.assertLess(places.index(1), places.index(2))
