@@ -119,7 +119,9 @@ setup(
     install_requires=[
         "attrs>=26.1",
         "automat>=25.4.16",
+        "click>=8.1.7",
         "msgspec>=0.20",
+        "rich>=13.7",
         "twisted>=26.10",
         "zope.interface>=8",
     ],
@@ -137,6 +139,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
+            "jobcluster = jobcluster.cli.main:main",
             "jobcluster-backup = jobcluster.cli.backup:main",
             "jobcluster-health = jobcluster.cli.health:main",
         ]

@@ -113,7 +113,7 @@ class Cluster:
             None if cwd is None else os.fsencode(cwd),
             stdin.encode() if isinstance(stdin, str) else stdin,
         )
-        return self._submit(
+        return self.submit_spec(
             Spec(COMMAND, pack_command(command), priority, on_node_loss=on_node_loss)
         )
 
@@ -123,7 +123,7 @@ class Cluster:
 
         @raise UserError: if that is too many.
         """
-        return self._submit(Spec(SLEEP, b"%d" % milliseconds))
+        return self.submit_spec(Spec(SLEEP, b"%d" % milliseconds))
 
     def job(self, ticket: str) -> JobFuture[Any]:
         """
@@ -193,7 +193,7 @@ class Cluster:
     # -- futures -----------------------------------------------------------------------------------
 
     def _make_future(self) -> JobFuture[Any]:
-        future: JobFuture[Any] = JobFuture(self.cancel, self._read)
+        future: JobFuture[Any] = JobFuture(self.cancel, self.read)
         with self._lock:
             if self._is_shut:
                 raise RuntimeError("cannot hand in jobs after shutdown")
@@ -205,7 +205,12 @@ class Cluster:
         with self._lock:
             self._open.discard(future)
 
-    def _submit(self, spec: Spec) -> JobFuture[Any]:
+    def submit_spec(self, spec: Spec) -> JobFuture[Any]:
+        """
+        Hand in a job, however it was described.
+
+        @raise UserError: if it makes no sense.
+        """
         check_job(spec)
         if not spec.key:
             # Whatever becomes of the connection, it is submitted once.
@@ -226,7 +231,14 @@ class Cluster:
 
         ended.addCallbacks(future.settle, fail)
 
-    def _read(self, ticket: str, stream: str, size: int) -> bytes:
+    def read(self, ticket: str, stream: str, size: int) -> bytes:
+        """
+        Fetch all that a job that has ended has put out in one stream.
+
+        @param stream: C{"out"} or C{"err"}.
+        @param size: how many bytes that are.
+        @raise JobclusterError: if it cannot be had.
+        """
         pieces = []
         offset = 0
         while offset < size:

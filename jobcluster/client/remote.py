@@ -74,7 +74,8 @@ class RemoteNode:
         @param places: where the node may be; the first that answers is the one from then on.
         @param patience: seconds for which a node that was there is waited for.
         """
-        self._clock = clock
+        self.clock = clock
+        """The reactor that it is of."""
         self._link = Link(clock, places, self._changed, self._lost, patience)
         self._watched: dict[str, list[Deferred[JobView]]] = {}
         self._ping: IDelayedCall | None = None
@@ -259,7 +260,7 @@ class RemoteNode:
                         "Not acknowledged: the connection was lost, so the job may exist or not."
                     ) from None
             except StoreOpeningError:
-                await deferLater(self._clock, _RETRY)
+                await deferLater(self.clock, _RETRY)
 
     def _send_jobs(self, jobs: Sequence[tuple[Spec, bool]]) -> Deferred[Sequence[Told]]:
         specs = [spec for spec, _ in jobs]
@@ -303,7 +304,7 @@ class RemoteNode:
 
     def _keep_pinging(self) -> None:
         if self._ping is None:
-            self._ping = self._clock.callLater(_PING, self._look)
+            self._ping = self.clock.callLater(_PING, self._look)
 
     def _stop_pinging(self) -> None:
         if self._ping is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from jobcluster.consoles.words import (
@@ -26,7 +26,17 @@ from jobcluster.core.views import Filter, JobView
 from jobcluster.errors import JobclusterError
 from jobcluster.interfaces import IClusterView
 
-__all__ = ["Listing", "cancel", "nodes", "result", "status", "submit", "wait"]
+__all__ = [
+    "CANCELLED",
+    "Listing",
+    "cancel",
+    "nodes",
+    "result",
+    "status",
+    "submit",
+    "tell_result",
+    "wait",
+]
 
 # A job may have returned 64 KiB.
 _PAGE: Final = 200
@@ -34,7 +44,7 @@ _PAGE: Final = 200
 # Bytes that are read of an output in a file, for the one line of it that is shown.
 _EXCERPT: Final = 1024
 
-_CANCELLED: Final = {
+CANCELLED: Final = {
     "cancelled": "Cancelled: it will never run.",
     "cancelling": "Cancelling: it may be running, and its own end decides; see its result.",
     "ended": "Too late: it has ended; see its result.",
@@ -70,21 +80,21 @@ def result(view: IClusterView, ticket: str) -> Deferred[str]:
     """
     Answer how a job ended, or that it was not executed yet.
     """
-    return view.view(ticket).addCallback(_tell_result, view, ticket)
+    return view.view(ticket).addCallback(tell_result, view, ticket)
 
 
 def wait(view: IClusterView, ticket: str) -> Deferred[str]:
     """
     Answer how a job ended, once it has ended; may be cancelled.
     """
-    return view.wait(ticket).addCallback(_tell_result, view, ticket)
+    return view.wait(ticket).addCallback(tell_result, view, ticket)
 
 
 def cancel(view: IClusterView, ticket: str) -> Deferred[str]:
     """
     Wish a job cancelled, and answer what became of the wish.
     """
-    return view.cancel(ticket).addCallback(lambda became: _CANCELLED.get(became, became))
+    return view.cancel(ticket).addCallback(lambda became: CANCELLED.get(became, became))
 
 
 def nodes(view: IClusterView) -> Deferred[str]:
@@ -100,11 +110,13 @@ def nodes(view: IClusterView) -> Deferred[str]:
     return view.cluster().addCallbacks(describe_cluster, excuse)
 
 
-def _tell_result(job: JobView, view: IClusterView, ticket: str) -> str | Deferred[str]:
-    """How a job ended, with a line of its output even where that is in a file."""
+def tell_result(job: JobView, view: IClusterView, ticket: str) -> Deferred[str]:
+    """
+    Answer how a job ended, with a line of its output even where that is in a file.
+    """
     outcome = job.outcome
     if job.kind != COMMAND or outcome is None or not outcome.is_large:
-        return describe_result(job)
+        return maybeDeferred(describe_result, job)
     if outcome.status == Status.SUCCEEDED:
         asking = view.output(ticket, "out", 0, _EXCERPT)
     else:

@@ -234,7 +234,7 @@ class RefusalTests(WireCase):
     def test_joinTwice(self) -> None:
         """One connection is for one join; the one that was accepted is none the worse."""
         self.pair_.join()
-        again = self.pair_.node.calls.call(commands.Join, {"version": 1, "part": pack(JOIN)})
+        again = self.pair_.node.calls.call(commands.Join, {"version": VERSION, "part": pack(JOIN)})
         self.pair_.flush()
         self.failureResultOf(again, RefusedError)
         self.assertTrue(self.pair_.balancer.joined)
@@ -307,7 +307,7 @@ class StrangerTests(WireCase):
             part = attrs.evolve(JOIN, part=number, last=False)
             if not self.pair_.balancer.ending:
                 self.pair_.node.calls.call(
-                    commands.Join, {"version": 1, "part": pack(part)}
+                    commands.Join, {"version": VERSION, "part": pack(part)}
                 ).addErrback(lambda _: None)
             self.pair_.run(0.5)
         self.assertGreater(len(self.pair_.told), 20)
@@ -316,7 +316,7 @@ class StrangerTests(WireCase):
 
     def test_manyBytes(self) -> None:
         """And one that is too much."""
-        box = commands.Join.makeArguments({"version": 1, "part": pack(PARTS[0])}, None)
+        box = commands.Join.makeArguments({"version": VERSION, "part": pack(PARTS[0])}, None)
         box.update({b"_command": b"Nothing", b"_ask": b"1", b"x": b"x" * 65_000})
         data = box.serialize() * 15
         for _ in range(JOIN_LIMIT // len(data) + 1):

@@ -1,0 +1,168 @@
+"""
+What the verbs of the command line have in common: where the node is, what is printed, how it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
+
+import click
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
+
+from jobcluster.client.cluster import Cluster
+from jobcluster.client.finding import VARIABLE
+from jobcluster.client.remote import RemoteNode
+from jobcluster.consoles.words import describe_error
+from jobcluster.errors import (
+    JobclusterError,
+    NodeUnreachableError,
+    UserError,
+)
+
+__all__ = ["Exit", "Shell", "fail", "verb"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Exit:
+    """
+    What C{jobcluster} exits with.
+    """
+
+    OK: Final = 0
+    FAILED: Final = 1
+    """A job did not succeed, or the cluster answered with an error."""
+    USAGE: Final = 2
+    """That is not how it is used, or makes no sense."""
+    UNREACHABLE: Final = 3
+    """No node answers."""
+    NOT_ENDED: Final = 4
+    """What was asked for is not there yet: the job has not ended."""
+    INTERRUPTED: Final = 130
+    """Ctrl-C."""
+
+
+class Shell:
+    """
+    The command line that a verb was called from.
+    """
+
+    def __init__(self, connect: str, *, as_json: bool) -> None:
+        """
+        Connect to nobody yet.
+
+        @param connect: where the node is; see L{Cluster}.
+        @param as_json: whether one JSON object a line is printed instead of words.
+        """
+        self._connect = connect
+        self._cluster: Cluster | None = None
+        self.as_json = as_json
+
+    @property
+    def cluster(self) -> Cluster:
+        """
+        The cluster.
+
+        @raise JobclusterError: if no node answers.
+        """
+        if self._cluster is None:
+            self._cluster = Cluster(self._connect)
+        return self._cluster
+
+    def close(self) -> None:
+        """
+        Say good-bye to the node.
+        """
+        if self._cluster is not None:
+            self._cluster.shutdown(wait=False)
+
+    def say(self, words: str, facts: object) -> None:
+        """
+        Print words for people, or facts for programs.
+        """
+        click.echo(json.dumps(facts) if self.as_json else words)
+
+    def ask_each(
+        self, tickets: Sequence[str], ask: Callable[[RemoteNode, str], Deferred[T]]
+    ) -> list[tuple[str, T | JobclusterError]]:
+        """
+        Ask about some jobs, all at once; returns each ticket with its answer, or with the error
+        that is one.
+        """
+
+        def ask_one(node: RemoteNode, ticket: str) -> Deferred[tuple[str, T | JobclusterError]]:
+            def excuse(failure: Failure) -> T | JobclusterError:
+                failure.trap(JobclusterError)
+                error: JobclusterError = failure.value  # type: ignore[assignment]
+                return error
+
+            asking = ask(node, ticket).addErrback(excuse)
+            return asking.addCallback(lambda answer: (ticket, answer))
+
+        return self.cluster.ask(
+            lambda node: gatherResults([ask_one(node, ticket) for ticket in tickets])
+        )
+
+    def say_error(self, ticket: str, error: JobclusterError) -> None:
+        """
+        Print what is wrong with one of some tickets.
+        """
+        self.say(f"{ticket}  {describe_error(error)}", {"ticket": ticket, "error": str(error)})
+
+
+def fail(error: JobclusterError, code: int = 0) -> NoReturn:
+    """
+    End with one line that says what is wrong.
+
+    @param code: to exit with; by default what is meant for such an error.
+    """
+    text = " ".join(str(error).split())
+    click.echo(f"jobcluster: {text}", err=True)
+    if not code:
+        code = Exit.FAILED
+        if isinstance(error, NodeUnreachableError):
+            code = Exit.UNREACHABLE
+        elif isinstance(error, UserError):
+            code = Exit.USAGE
+    sys.exit(code)
+
+
+def verb(function: Callable[..., R]) -> Callable[..., R]:
+    """
+    Make a function a verb: it is given a L{Shell} first, and its errors are one line each.
+    """
+
+    @click.option(
+        "--connect",
+        envvar=VARIABLE,
+        default="",
+        metavar="ENDPOINT",
+        help="The node: tcp:HOST:PORT, HOST:PORT or the path of a socket."
+        f"  [${VARIABLE}; by default one of this machine]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+    @wraps(function)
+    def called(*args: Any, connect: str, as_json: bool, **kwargs: Any) -> R:  # noqa: ANN401
+        shell = Shell(connect, as_json=as_json)
+        try:
+            return function(shell, *args, **kwargs)
+        except JobclusterError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            click.echo("jobcluster: interrupted", err=True)
+            sys.exit(Exit.INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read it has seen enough; nothing more can be said.
+            sys.stderr.close()
+            sys.exit(Exit.FAILED)
+        finally:
+            shell.close()
+
+    return called
