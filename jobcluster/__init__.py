@@ -13,6 +13,11 @@ passes through it, the smallest too.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobcluster.client.cluster import Cluster
+
 __all__ = ["Cluster", "__version__"]
 
 __version__ = "0.1.0.dev0"
@@ -20,7 +25,7 @@ __version__ = "0.1.0.dev0"
 
 def __getattr__(name: str) -> object:
     if name == "Cluster":
-        from jobcluster.client.cluster import Cluster  # noqa: PLC0415 - see above
+        from jobcluster.client import cluster  # noqa: PLC0415 - see above
 
-        return Cluster
+        return cluster.Cluster
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

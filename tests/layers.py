@@ -117,7 +117,7 @@ ROWS_ABOVE: Names = STDLIB | LIBRARIES | SELF | ERRORS | CORE | CONTRACTS
 SPEAKERS: Names = STDLIB | LIBRARIES | SELF | ERRORS | SHOWN | CONTRACTS | WIRE | TWISTED
 
 LAYERS = (
-    layer("package", {"__future__", "jobcluster.client.cluster"}, members={f"{ROOT}.__init__"}),
+    layer("package", {"__future__", "typing", "jobcluster.client"}, members={f"{ROOT}.__init__"}),
     layer("errors", PURE_STDLIB, LIBRARIES),
     layer("talk", PURE_STDLIB, LIBRARIES, ERRORS, members=TALK),
     layer("core", PURE_STDLIB, LIBRARIES, ERRORS),

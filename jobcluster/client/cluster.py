@@ -83,13 +83,16 @@ class Cluster:
 
     # -- jobs --------------------------------------------------------------------------------------
 
-    def command(
+    def command(  # noqa: PLR0913 - what can be said of a command
         self,
         argv: Sequence[Text | os.PathLike[str]],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         stdin: bytes | str = b"",
+        name: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
         priority: int = 0,
         on_node_loss: str = OnNodeLoss.AGAIN,
     ) -> JobFuture[CommandResult]:
@@ -101,6 +104,9 @@ class Cluster:
         @param cwd: an absolute path on that node; by default a fresh directory that is removed
             afterwards.
         @param stdin: its standard input.
+        @param name: what to call it.
+        @param tags: to find it by.
+        @param key: the same key at the same node is the same job, also for another program.
         @param priority: the greater goes first.
         @param on_node_loss: C{"again"}, or C{"fail"} to have it run at most once.
         @return: a future of a L{CommandResult}; one that failed raises a
@@ -114,7 +120,15 @@ class Cluster:
             stdin.encode() if isinstance(stdin, str) else stdin,
         )
         return self.submit_spec(
-            Spec(COMMAND, pack_command(command), priority, on_node_loss=on_node_loss)
+            Spec(
+                COMMAND,
+                pack_command(command),
+                priority,
+                on_node_loss=on_node_loss,
+                key=key,
+                name=name,
+                tags=tuple(tags),
+            )
         )
 
     def sleep(self, milliseconds: int) -> JobFuture[str]:

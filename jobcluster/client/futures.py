@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import TypeVar
 
 from jobcluster.client.results import Read, result_of
@@ -37,6 +38,8 @@ class JobFuture(Future[T]):
         self._read = read
         self._ticket = ""
         self._acknowledged = threading.Event()
+        self._lock = threading.Lock()
+        self._is_claimed = False
 
     @property
     def ticket(self) -> str:
@@ -65,7 +68,10 @@ class JobFuture(Future[T]):
             return self.cancelled()
         if self._cancel_job(self._ticket) == "ended":
             return False
-        return self._end_cancelled()
+        self._end_cancelled()
+        # Where its end has come just now, that is what it is.
+        wait_for([self])
+        return self.cancelled()
 
     # -- from the thread of the client -------------------------------------------------------------
 
@@ -80,8 +86,6 @@ class JobFuture(Future[T]):
         """
         It has ended.
         """
-        if self.done():
-            return
         if view.outcome is not None and view.outcome.status == Status.CANCELLED:
             self._end_cancelled()
             return
@@ -90,18 +94,24 @@ class JobFuture(Future[T]):
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the job's
             self.fail(error)
             return
-        if self.set_running_or_notify_cancel():
+        if self._claim() and self.set_running_or_notify_cancel():
             self.set_result(result)  # type: ignore[arg-type]
 
     def fail(self, error: BaseException) -> None:
         """
         Its result cannot be had.
         """
-        if not self.done() and self.set_running_or_notify_cancel():
+        if self._claim() and self.set_running_or_notify_cancel():
             self.set_exception(error)
         self._acknowledged.set()
 
-    def _end_cancelled(self) -> bool:
-        if super().cancel():
+    def _end_cancelled(self) -> None:
+        if self._claim():
+            super().cancel()
             self.set_running_or_notify_cancel()
-        return self.cancelled()
+
+    def _claim(self) -> bool:
+        """Whether it is this call that ends it: it may come from either thread."""
+        with self._lock:
+            is_first, self._is_claimed = not self._is_claimed, True
+            return is_first
