@@ -264,6 +264,7 @@ _VERBS: Final = {
         nothing is expanded ($, ~, *) or redirected: for that, run sh -c 'LINE'.
         -e sets a variable, -d is the directory to run in (absolute; without it a fresh one, removed
         afterwards), -i is the standard input, as typed, with no newline added.
+        -t says how many seconds it may take; then it is ended, and its job is timed-out.
         Options stand ahead of the command, and -- ends them.
         Bytes are passed on as typed, UTF-8 or not (0xFF is sent twice, as in telnet), but for
         control characters (NUL too), which no line has: have the command make them, as printf does.

@@ -4,6 +4,7 @@ What stands behind C{run}: options, and the command line of a program.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -16,9 +17,18 @@ from jobcluster.errors import UserError
 
 __all__ = ["RUN_USAGE", "read_run"]
 
-RUN_USAGE: Final = "run [--once] [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT] COMMAND LINE"
+RUN_USAGE: Final = (
+    "run [--once] [-e NAME=VALUE]... [-d DIRECTORY] [-i TEXT] [-t SECONDS] COMMAND LINE"
+)
 
-_WANTED: Final = {b"-e": "NAME=VALUE", b"-d": "a directory", b"-i": "the standard input"}
+_WANTED: Final = {
+    b"-e": "NAME=VALUE",
+    b"-d": "a directory",
+    b"-i": "the standard input",
+    b"-t": "a number of seconds",
+}
+
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @attrs.define
@@ -28,6 +38,7 @@ class _Options:
     environment: list[tuple[bytes, bytes]] = attrs.Factory(list)
     directory: bytes | None = None
     stdin: bytes | None = None
+    limit: float | None = None
     once: bool = False
 
     def take(self, option: bytes, value: bytes) -> None:
@@ -43,6 +54,8 @@ class _Options:
                 self.directory = _directory(value)
             case b"-i" if self.stdin is None:
                 self.stdin = value
+            case b"-t" if self.limit is None:
+                self.limit = _seconds(value)
             case _:
                 raise UserError(f"{option.decode()} is given twice: once is enough.")
 
@@ -68,8 +81,8 @@ def read_run(typed: str) -> Spec:
             continue
         if option not in _WANTED:
             raise UserError(
-                f"{_shown(option)} is no option of run: there are -e, -d, -i and --once, each a"
-                " word of its own, and -- ends them."
+                f"{_shown(option)} is no option of run: there are -e, -d, -i, -t and --once, each"
+                " a word of its own, and -- ends them."
             )
         if at == len(words):
             raise UserError(f"{option.decode()} wants {_WANTED[option]} behind it: {RUN_USAGE}")
@@ -85,7 +98,13 @@ def read_run(typed: str) -> Spec:
             "No argument, variable or directory can have a NUL byte: have the command make it,"
             " or read it from its standard input."
         )
-    command = Command(argv, tuple(options.environment), options.directory, options.stdin or b"")
+    command = Command(
+        argv,
+        tuple(options.environment),
+        options.directory,
+        options.stdin or b"",
+        options.limit or 0.0,
+    )
     on_node_loss = OnNodeLoss.FAIL if options.once else OnNodeLoss.AGAIN
     return Spec(COMMAND, pack_command(command), on_node_loss=on_node_loss)
 
@@ -107,6 +126,16 @@ def _directory(typed: bytes) -> bytes:
             " (~ and $ are not expanded)."
         )
     return typed
+
+
+def _seconds(typed: bytes) -> float:
+    limit = float(typed) if _SECONDS.fullmatch(typed) else 0.0
+    if not limit:
+        raise UserError(
+            f"-t wants the seconds that the command may take, more than 0 and less than a billion:"
+            f" {_shown(typed)} is not that."
+        )
+    return limit
 
 
 def _shown(word: bytes) -> str:

@@ -12,10 +12,13 @@ from __future__ import annotations
 import json
 from typing import Final, NamedTuple
 
-__all__ = ["COMMAND", "Command", "pack_command", "unpack_command"]
+__all__ = ["COMMAND", "LONGEST", "Command", "pack_command", "unpack_command"]
 
 COMMAND: Final = "command"
 """The kind of a job that runs a program; its payload is a packed L{Command}."""
+
+LONGEST: Final = 1e9
+"""The longest time limit, in seconds."""
 
 
 class Command(NamedTuple):
@@ -29,6 +32,8 @@ class Command(NamedTuple):
     """Where it runs; C{None} for a fresh directory that is removed afterwards."""
     stdin: bytes = b""
     """Its standard input, complete."""
+    limit: float = 0.0
+    """Seconds that a run of it may take; 0 for any time."""
 
 
 def _text(data: bytes) -> str:
@@ -37,6 +42,14 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _limit(said: object) -> float:
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        raise TypeError
+    if not 0 <= said <= LONGEST:
+        raise ValueError("a time limit is neither negative nor endless")
+    return float(said)
 
 
 def pack_command(command: Command) -> bytes:
@@ -48,6 +61,8 @@ def pack_command(command: Command) -> bytes:
         head["env"] = {_text(name): _text(value) for name, value in command.environment}
     if command.directory is not None:
         head["cwd"] = _text(command.directory)
+    if command.limit:
+        head["limit"] = command.limit
     return json.dumps(head, separators=(",", ":")).encode("ascii") + b"\n" + command.stdin
 
 
@@ -68,6 +83,7 @@ def unpack_command(payload: bytes) -> Command:
             ),
             directory=None if directory is None else _bytes(directory),
             stdin=stdin,
+            limit=_limit(said.get("limit", 0.0)),
         )
     except (AttributeError, KeyError, RecursionError, TypeError, UnicodeError) as error:
         raise ValueError("not a packed command") from error

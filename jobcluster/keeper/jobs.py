@@ -14,6 +14,7 @@ from jobcluster.keeper.facts import boot_time, milliseconds
 from jobcluster.keeper.holdings import Holdings
 from jobcluster.keeper.kin import Family
 from jobcluster.keeper.launch import Launch
+from jobcluster.keeper.limits import Limits
 from jobcluster.keeper.notes import note
 from jobcluster.keeper.outputs import INLINE
 from jobcluster.keeper.records import ENDED, LEAVING, RUNNING, Run
@@ -65,6 +66,7 @@ class Jobs:
         """Those that have not ended, by number."""
         self._leaving: dict[int, Run] = {}
         """Those of them whose leader has ended, by number."""
+        self._limits = Limits(time.monotonic)
         self._overdue: set[int] = set()
         self._settings = Hello(frozenset())
         self._look_at = self._sweep_at = 0.0
@@ -120,10 +122,7 @@ class Jobs:
             run = self._holdings.runs.get(ref)
             if run is not None and run.phase == RUNNING and run.kill_at is None:
                 run.cancelled = True
-                run.kill_at = time.monotonic() + self._settings.kill_after
-                self._family.signal(run, signal.SIGTERM)
-                # A stopped process cannot end.
-                self._family.signal(run, signal.SIGCONT)
+                self._terminate(run)
 
     def stop_all(self) -> None:
         """
@@ -162,6 +161,7 @@ class Jobs:
         """
         for run, code in self._family.reap():
             run.phase, run.code, run.left_at = LEAVING, code, time.monotonic()
+            self._limits.remove(run)
             self._leaving[run.number] = run
         if self._leaving:
             self._settle()
@@ -171,6 +171,7 @@ class Jobs:
         Do what is due by now.
         """
         now = time.monotonic()
+        self._limit_time()
         if self._active and now >= self._look_at:
             self._look_at = now + _LOOK_AT_OUTPUT
             self._family.look()
@@ -189,7 +190,9 @@ class Jobs:
         """
         In how many seconds L{tick} or L{reap} has something to do; C{None}: not by itself.
         """
-        due = min(self._sweep_at, self._look_at) if self._active else self._sweep_at
+        due = min(self._sweep_at, self._limits.next)
+        if self._active:
+            due = min(due, self._look_at)
         if self._crowded:
             due = min(due, self._crowded[0][0])
         if due == _NEVER:
@@ -251,6 +254,7 @@ class Jobs:
             self._is_crowded = False
             self._active[run.number] = run
             self._family.add(run)
+            self._limits.add(run)
             self._holdings.spool.later(run.running())
         return True
 
@@ -295,7 +299,9 @@ class Jobs:
         self._listener.tell("ended", {"ref": run.ref, "outcome": said}, body)
 
     def _judge(self, run: Run) -> tuple[str, int | None, str]:
-        """Status, code and detail of a run that has ended."""
+        """Status, code and detail of a run that has ended; the first thing that ended it counts."""
+        if run.timed_out:
+            return Status.TIMED_OUT, run.code, f"it took longer than its limit of {run.limit:g} s"
         if run.cancelled:
             return Status.CANCELLED, run.code, ""
         if run.overflow:
@@ -306,6 +312,22 @@ class Jobs:
         return Status.FAILED, run.code, run.detail
 
     # -- watching ----------------------------------------------------------------------------------
+
+    def _limit_time(self) -> None:
+        """End those whose time is over, but for what is ending already."""
+        for run in self._limits.over():
+            is_ending = run.kill_at is not None or run.dropping or run.overflow
+            # What ends in this very moment is seen to end of itself.
+            if run.phase == RUNNING and not is_ending and not self._family.has_ended(run):
+                run.timed_out = True
+                self._terminate(run)
+
+    def _terminate(self, run: Run) -> None:
+        """SIGTERM to a run, and SIGKILL some time after it."""
+        run.kill_at = time.monotonic() + self._settings.kill_after
+        self._family.signal(run, signal.SIGTERM)
+        # A stopped process cannot end.
+        self._family.signal(run, signal.SIGCONT)
 
     def _limit_output(self) -> None:
         for run in self._active.values():

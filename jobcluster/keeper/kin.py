@@ -68,6 +68,15 @@ class Family:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(run.pid, number)
 
+    def has_ended(self, run: Run) -> bool:
+        """
+        Whether the leader of a run has ended, waited for or not.
+        """
+        if self._leaders.get(run.pid) is not run:
+            return True
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, run.pid, options) is not None
+
     def reap(self) -> Ends:
         """
         Wait for all that has ended; with a leader goes all its group.

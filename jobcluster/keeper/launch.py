@@ -40,6 +40,7 @@ class Launch:
             command = read_command(payload)
         except ValueError as error:
             raise NotStartedError(str(error)) from error
+        run.limit = command.limit
         opened = list(self._outputs.create(run.number))
         try:
             stdin = self._null

@@ -38,6 +38,7 @@ class Run:
         "job",
         "kill_at",
         "left_at",
+        "limit",
         "node",
         "number",
         "once",
@@ -49,6 +50,7 @@ class Run:
         "start",
         "suspect",
         "ticket",
+        "timed_out",
     )
 
     def __init__(self, number: int, ref: Ref, ticket: str, attempt: int, node: str) -> None:
@@ -75,7 +77,9 @@ class Run:
         """When SIGKILL follows SIGTERM, in seconds of the monotonic clock."""
         self.left_at = 0.0
         """When its leader ended, in seconds of the monotonic clock."""
-        self.cancelled = self.dropping = self.overflow = False
+        self.limit = 0.0
+        """Seconds that it may take; 0 for any time."""
+        self.cancelled = self.dropping = self.overflow = self.timed_out = False
         self.code: int | None = None
         self.detail = ""
         self.outcome: Outcome | None = None

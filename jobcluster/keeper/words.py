@@ -37,12 +37,16 @@ _KILL_AFTER: Final = 5.0
 _MAX_OUTPUT: Final = 2**30
 """Bytes of output that a run may have, where the node says nothing else."""
 
+_LONGEST: Final = 1e9
+"""Seconds that a run may be allowed to take."""
+
 
 class Status:
     """How a run ended."""
 
     SUCCEEDED: Final = "succeeded"
     FAILED: Final = "failed"
+    TIMED_OUT: Final = "timed-out"
     CANCELLED: Final = "cancelled"
     LOST: Final = "lost"
 
@@ -99,11 +103,14 @@ class Command(NamedTuple):
     directory: bytes | None = None
     """C{None} for a fresh one."""
     stdin: bytes = b""
+    limit: float = 0.0
+    """Seconds that a run may take; 0 for any time."""
 
 
 def read_command(payload: bytes) -> Command:
     """
-    The command in a payload: a JSON object in ASCII (argv, env, cwd), a newline, standard input.
+    The command in a payload: a JSON object in ASCII (argv, env, cwd, limit), a newline, standard
+    input.
 
     @raise ValueError: if there is none.
     """
@@ -113,12 +120,13 @@ def read_command(payload: bytes) -> Command:
         directory = said.get("cwd")
         argv = tuple(_bytes(argument) for argument in _list(said["argv"]))
         environment = tuple((_bytes(k), _bytes(v)) for k, v in said.get("env", {}).items())
-        command = Command(argv, environment, None if directory is None else _bytes(directory))
+        directory = None if directory is None else _bytes(directory)
+        command = Command(argv, environment, directory, stdin, _limit(said.get("limit", 0.0)))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the payload of the job is not a command") from error
     if not argv:
         raise ValueError("the command is empty")
-    return command._replace(stdin=stdin)
+    return command
 
 
 def read_hello(frame: Frame) -> Hello:
@@ -225,6 +233,14 @@ def _list(value: object) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError
     return value
+
+
+def _limit(said: object) -> float:
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        raise TypeError
+    if not 0 <= said <= _LONGEST:
+        raise ValueError
+    return float(said)
 
 
 def _bytes(text: str) -> bytes:

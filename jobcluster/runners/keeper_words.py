@@ -35,7 +35,9 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-_STATUSES: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.LOST})
+_STATUSES: Final = frozenset(
+    {Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED, Status.LOST}
+)
 
 _STATES: Final = frozenset({RunState.RUNNING, RunState.ENDED})
 

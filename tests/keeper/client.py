@@ -284,8 +284,8 @@ class Node:
         """
         Start a command.
 
-        @param more: C{environment}, C{directory} and C{stdin} of the command; the rest is of the
-            word.
+        @param more: C{environment}, C{directory}, C{stdin} and C{limit} of the command; the rest is
+            of the word.
         @return: the ref.
         """
         command = Command(
@@ -293,6 +293,7 @@ class Node:
             tuple(more.pop("environment", {}).items()),
             more.pop("directory", None),
             more.pop("stdin", b""),
+            more.pop("limit", 0.0),
         )
         return self.start_payload(pack_command(command), **more)
 

@@ -22,7 +22,10 @@ _COMMANDS = st.builds(
     ),
     st.none() | st.binary(max_size=8),
     st.binary(max_size=40),
+    st.floats(0, 1e9),
 )
+
+_NO_LIMITS = (b"-1", b"NaN", b"Infinity", b"1e10", b"1" + b"0" * 400, b"true", b"null", b'"1"')
 
 
 def frame(word: str, **head: object) -> Frame:
@@ -61,6 +64,7 @@ class CommandTests(SynchronousTestCase):
             b'{"argv":["a"],"env":[1]}',
             b'{"argv":["a"],"env":{"a":1}}',
             b'{"argv":["a"],"cwd":1}',
+            *(b'{"argv":["a"],"limit":%s}' % limit for limit in _NO_LIMITS),
             b"\xff\n",
             b"[" * 100_000,
         ):
