@@ -55,7 +55,12 @@ SELF: Names = {"jobcluster.__version__"}
 
 ERRORS: Names = {"jobcluster.errors"}
 CORE: Names = {"jobcluster.core"}
-SHOWN: Names = {"jobcluster.core.commands", "jobcluster.core.values", "jobcluster.core.views"}
+SHOWN: Names = {
+    "jobcluster.core.commands",
+    "jobcluster.core.functions",
+    "jobcluster.core.values",
+    "jobcluster.core.views",
+}
 """The values that consoles and clients deal in."""
 TALK: Names = SHOWN | {
     "jobcluster.core.actions",

@@ -60,12 +60,13 @@ class _Options:
                 raise UserError(f"{option.decode()} is given twice: once is enough.")
 
 
-def read_run(typed: str) -> Spec:
+def read_run(typed: str, usage: str = RUN_USAGE) -> Spec:
     """
     The job that was asked for.
 
     @param typed: what stands behind the verb, to the end of the line; bytes that are not UTF-8 are
         lone surrogates (PEP 383).
+    @param usage: of the verb, which its errors tell.
     @raise UserError: if it makes no sense; the error says why.
     """
     words = split(typed.encode("utf-8", "surrogateescape"))
@@ -81,18 +82,19 @@ def read_run(typed: str) -> Spec:
             continue
         if option not in _WANTED:
             raise UserError(
-                f"{_shown(option)} is no option of run: there are -e, -d, -i, -t and --once, each"
-                " a word of its own, and -- ends them."
+                f"{_shown(option)} is no option of {usage.partition(' ')[0]}: there are -e, -d, -i,"
+                " -t and --once, each a word of its own, and -- ends them."
             )
         if at == len(words):
-            raise UserError(f"{option.decode()} wants {_WANTED[option]} behind it: {RUN_USAGE}")
+            raise UserError(f"{option.decode()} wants {_WANTED[option]} behind it: {usage}")
         options.take(option, words[at])
         at += 1
     argv = tuple(words[at:])
+    what = "command" if usage is RUN_USAGE else "function"
     if not argv:
-        raise UserError(f"There is no command: {RUN_USAGE}")
+        raise UserError(f"There is no {what}: {usage}")
     if not argv[0]:
-        raise UserError("The name of the command is empty.")
+        raise UserError(f"The name of the {what} is empty.")
     if b"\0" in b"".join([*argv, *map(b"".join, options.environment), options.directory or b""]):
         raise UserError(
             "No argument, variable or directory can have a NUL byte: have the command make it,"

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from jobcluster.keeper.facts import boot_time, milliseconds
 from jobcluster.keeper.holdings import Holdings
+from jobcluster.keeper.judging import judge
 from jobcluster.keeper.kin import Family
 from jobcluster.keeper.launch import Launch
 from jobcluster.keeper.limits import Limits
@@ -20,6 +21,7 @@ from jobcluster.keeper.outputs import INLINE
 from jobcluster.keeper.records import ENDED, LEAVING, RUNNING, Run
 from jobcluster.keeper.spawn import NotStartedError
 from jobcluster.keeper.words import Hello, Outcome, Ref, Start, Status
+from jobcluster.keeper.workers import Workers
 
 __all__ = ["Jobs", "Listener"]
 
@@ -53,14 +55,15 @@ class Jobs:
     What is done with the runs that a keeper holds.
     """
 
-    def __init__(self, holdings: Holdings, listener: Listener) -> None:
+    def __init__(self, holdings: Holdings, listener: Listener, workers: Workers) -> None:
         """
         Begin with runs that have ended.
         """
         self._holdings = holdings
         self._listener = listener
         self._outputs = holdings.outputs
-        self._launch = Launch(holdings.outputs, holdings.work)
+        self._workers = workers
+        self._launch = Launch(holdings.outputs, holdings.work, workers)
         self._family = Family()
         self._active: dict[int, Run] = {}
         """Those that have not ended, by number."""
@@ -88,6 +91,7 @@ class Jobs:
         self._settings = settings
         self._crowded.clear()
         self._launch.environment = dict(settings.environment)
+        self._launch.allow_pickle = settings.allow_pickle
         for run in self._active.values():
             # The node that wanted it forgotten is gone: this one gets to know how it ended.
             if run.dropping:
@@ -159,7 +163,14 @@ class Jobs:
         """
         See which processes have ended, and tell of the runs of which nothing is left.
         """
-        for run, code in self._family.reap():
+        self._take_returns()
+        ends, workers = self._family.reap()
+        for pid in workers:
+            self._workers.forget(pid)
+        for run, code in ends:
+            if run.worker and not self._workers.gone(run):
+                run.detail = "its worker process cannot begin"
+            self._take_returns()
             run.phase, run.code, run.left_at = LEAVING, code, time.monotonic()
             self._limits.remove(run)
             self._leaving[run.number] = run
@@ -172,6 +183,7 @@ class Jobs:
         """
         now = time.monotonic()
         self._limit_time()
+        self._workers.tick()
         if self._active and now >= self._look_at:
             self._look_at = now + _LOOK_AT_OUTPUT
             self._family.look()
@@ -190,7 +202,7 @@ class Jobs:
         """
         In how many seconds L{tick} or L{reap} has something to do; C{None}: not by itself.
         """
-        due = min(self._sweep_at, self._limits.next)
+        due = min(self._sweep_at, self._limits.next, self._workers.next)
         if self._active:
             due = min(due, self._look_at)
         if self._crowded:
@@ -200,11 +212,18 @@ class Jobs:
         wait = max(0.0, due - time.monotonic())
         return min(wait, _LOOK_AGAIN) if self._leaving else wait
 
+    def close(self) -> None:
+        """
+        End what waits for more to do.
+        """
+        self._workers.close()
+
     def kill_everything(self, patience: float) -> None:
         """
         Kill all runs and wait until they are gone, or until patience (seconds) is over.
         """
         until = time.monotonic() + patience
+        self._workers.close()
         while time.monotonic() < until:
             for run in self._active.values():
                 self._family.signal(run, signal.SIGKILL)
@@ -260,6 +279,24 @@ class Jobs:
 
     # -- ending ------------------------------------------------------------------------------------
 
+    def _take_returns(self) -> None:
+        """See which functions have come to their ends."""
+        for run, said in self._workers.take_done():
+            run.returned, run.detail = said.head["returned"], said.head["detail"]
+            run.value = said.body
+            if run.phase != RUNNING:
+                continue
+            is_ending = run.cancelled or run.timed_out or run.overflow or run.dropping
+            if said.head["retire"] or is_ending or not self._family.rest(run):
+                # What is left of it goes with its worker.
+                self._family.signal(run, signal.SIGKILL)
+                continue
+            self._workers.rest(run)
+            self._limits.remove(run)
+            del self._active[run.number]
+            self._family.forget(run)
+            self._end(run)
+
     def _settle(self) -> None:
         """End those runs whose leader has ended and of which nothing is left."""
         left = self._family.left(self._leaving.values())
@@ -290,26 +327,19 @@ class Jobs:
             if not self._holdings.work.remove(run.number):
                 self._sweep_at = time.monotonic()
                 self._holdings.work.sweep(_SWEEP)
-        status, code, detail = self._judge(run)
+        status, code, detail = judge(run, self._settings.max_output)
         large = run.number if out + err > INLINE else None
         ended = max(run.at, milliseconds())
-        outcome = Outcome(status, code, detail, run.at, ended, out, err, large)
+        size = len(run.value)
+        try:
+            self._holdings.keep_value(run)
+        except OSError as error:
+            status, detail = Status.FAILED, f"its result cannot be kept: {error.strerror}"
+            size = 0
+        outcome = Outcome(status, code, detail, run.at, ended, out, err, large, size)
         self._holdings.end(run, outcome)
         said, body = self._holdings.with_output(run, outcome)
         self._listener.tell("ended", {"ref": run.ref, "outcome": said}, body)
-
-    def _judge(self, run: Run) -> tuple[str, int | None, str]:
-        """Status, code and detail of a run that has ended; the first thing that ended it counts."""
-        if run.timed_out:
-            return Status.TIMED_OUT, run.code, f"it took longer than its limit of {run.limit:g} s"
-        if run.cancelled:
-            return Status.CANCELLED, run.code, ""
-        if run.overflow:
-            limit = self._settings.max_output
-            return Status.FAILED, None, f"its output was over the limit of {limit} bytes"
-        if run.code == 0:
-            return Status.SUCCEEDED, 0, ""
-        return Status.FAILED, run.code, run.detail
 
     # -- watching ----------------------------------------------------------------------------------
 
@@ -318,6 +348,9 @@ class Jobs:
         for run in self._limits.over():
             is_ending = run.kill_at is not None or run.dropping or run.overflow
             # What ends in this very moment is seen to end of itself.
+            if run.worker and run.phase == RUNNING:
+                self._workers.hear(run)
+                self._take_returns()
             if run.phase == RUNNING and not is_ending and not self._family.has_ended(run):
                 run.timed_out = True
                 self._terminate(run)
