@@ -156,13 +156,7 @@ NODES = (
         bad=("", "-1", "1.5G", "x"),
         says="a number of bytes, or of KiB, MiB or GiB with K, M or G behind it",
     ),
-    Case(
-        "allow-pickle",
-        default=False,
-        good={"0": False, "1": True},
-        bad=("", "yes", "2"),
-        says="1 or 0",
-    ),
+    Case("allow-pickle", default=False, **FLAG),
     *BOTH,
 )
 ALL = (*zip(BALANCER, BALANCERS, strict=True), *zip(NODE, NODES, strict=True))

@@ -103,6 +103,6 @@ class Launch:
             raise NotStartedError(str(error)) from error
         if isinstance(wanted, Function) and wanted.pickled and not self.allow_pickle:
             raise NotStartedError(
-                "this node calls no pickled functions: it has to be started with --allow-pickle=1"
+                "this node calls no pickled functions: it has to be started with --allow-pickle"
             )
         return wanted
