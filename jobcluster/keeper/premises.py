@@ -42,8 +42,8 @@ class Premises:
 
         @param directory: where modules are looked for ahead of all other places; may be empty.
         """
-        if sys.path and sys.path[0] in ("", "/"):
-            del sys.path[0]  # of -m: nobody's directory
+        if sys.path and not sys.path[0]:
+            del sys.path[0]  # of -c: nobody's directory
         if directory:
             sys.path.insert(0, directory)
         if isinstance(sys.stdout, io.TextIOWrapper):

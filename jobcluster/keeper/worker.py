@@ -1,5 +1,5 @@
 """
-C{python -m jobcluster.keeper.worker}: call functions, one after the other, for a keeper.
+The process that calls functions, one after the other, for a keeper.
 
 It is started by the keeper and by nobody else, with a socket to it as descriptor 3.
 C{docs/keeper.rst} says what both say there.
@@ -21,6 +21,9 @@ __all__ = ["CHANNEL", "main"]
 
 CHANNEL: Final = 3
 """The descriptor of the socket to the keeper."""
+
+_SPEAKS: Final = 1
+"""The version of what is said here; the keeper may be older than this module."""
 
 _READ: Final = 65536
 """Bytes read at a time."""
@@ -124,22 +127,20 @@ def _serve(premises: Premises, frame: Frame, streams: list[int]) -> tuple[dict[s
     return said, value
 
 
-def main() -> None:
+def main(directory: str) -> None:
     """
     Call what is wanted, until nothing is.
+
+    @param directory: where modules are looked for ahead of all other places; may be empty.
     """
     channel = Channel(CHANNEL)
-    premises = Premises(sys.argv[1])
+    premises = Premises(directory)
     # A keeper that is gone wants nothing any more.
     with suppress(EOFError, OSError):
-        channel.say("ready")
+        channel.say("ready", {"speaks": _SPEAKS})
         while True:
             frame, streams = channel.hear()
             said, value = _serve(premises, frame, streams)
             channel.say("done", said, value)
     # Nothing that functions have left here has a say in this.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

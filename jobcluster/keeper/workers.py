@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from jobcluster.keeper.facts import process
@@ -34,7 +35,17 @@ _IDLE: Final = 60.0
 _READ: Final = 65536
 """Bytes read at a time."""
 
-_PROGRAM: Final = (os.fsencode(sys.executable), b"-m", b"jobcluster.keeper.worker")
+_ROOT: Final = os.fsencode(Path(__file__).parents[2])
+"""Where this package is, be it installed or not."""
+
+_BEGIN: Final = (
+    b"import sys; sys.path.append(sys.argv[2]); from jobcluster.keeper.worker import main;"
+    b" sys.path.pop(); main(sys.argv[1])"
+)
+"""A plain -m would have to have C{PYTHONPATH} for itself, which is the functions'."""
+
+_SPEAKS: Final = 1
+"""The version of what a worker and its keeper say to each other."""
 
 _NEVER: Final = float("inf")
 
@@ -124,7 +135,8 @@ class Workers:
         frame = pack_frame("call", head, function.arguments)
         worker = self._take(key)
         while worker is not None and not self._say(worker, frame, streams[1:]):
-            worker = self._take(key)  # that one was killed by somebody
+            self._close(worker)  # somebody has killed it
+            worker = self._take(key)
         if worker is None:
             if self._idle:
                 self._end(next(iter(self._idle.values())))
@@ -226,7 +238,8 @@ class Workers:
         self._started += 1
         worker = Worker(key, self._marks + b"%d-%d" % (os.getpid(), self._started), ours)
         name, _, value = worker.mark.partition(b"=")
-        command = Command((*_PROGRAM, key[0] or b""))
+        program = (os.fsencode(sys.executable), b"-c", _BEGIN, key[0] or b"", _ROOT)
+        command = Command(program)
         try:
             worker.pid = spawn(
                 command, {**environment, name: value}, b"/", (*streams, its.fileno())
@@ -306,8 +319,8 @@ class Workers:
             self._end(worker)
 
     def _take_in(self, worker: Worker, frame: Frame) -> None:
-        worker.ready = True
-        if frame.word == "ready":
+        if frame.word == "ready" and frame.head.get("speaks") == _SPEAKS:
+            worker.ready = True
             return
         if frame.word != "done" or worker.run is None:
             raise FrameError(f"{frame.word[:40]!r} was not to be said")

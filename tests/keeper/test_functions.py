@@ -69,6 +69,10 @@ def reopen(number):
     os.close(number)
     assert os.open("/dev/null", os.O_RDWR) == number
 
+def nonsense():
+    os.write(3, bytes([255]) * 100)
+    time.sleep(1000)
+
 def unwritten():
     sys.stdout.reconfigure(line_buffering=False)
     os.close(1)
@@ -292,6 +296,10 @@ class CallTests(FunctionCase):
             (Function("os:getpid", b"{"), "its arguments"),
             (Function("os:getpid", b"[]"), "its arguments"),
             (named("os:getpid")._replace(directory=b"/nowhere"), "directory does not exist"),
+            (
+                named("os:getpid")._replace(environment=((b"PYTHONHOME", b"/nowhere"),)),
+                "its worker process cannot begin",
+            ),
         ):
             outcome, *_ = self.n.call(call)
             self.assertEqual("failed", outcome["status"])
@@ -449,6 +457,15 @@ class LeftBehindTests(FunctionCase):
         for name in ("close", "reopen"):
             self.assertFailed("ended before the function had returned", name, 3, code=70)
             self.assertIsInstance(self.value("pid"), int)
+
+    def test_nonsense(self) -> None:
+        """
+        A function that writes into the worker's own socket ends with its worker, and the keeper's
+        log has a line about it.
+        """
+        self.assertFailed("ended before the function had returned", "nonsense", code=-9)
+        self.assertIn("a worker is killed, for what it has said", self.k.log)
+        self.assertIsInstance(self.value("pid"), int)
 
     def test_exit(self) -> None:
         """
