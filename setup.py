@@ -66,11 +66,15 @@ def read_version() -> str:
     return found[1]
 
 
+# What pickles functions that cannot be imported by their name, in clients and on nodes.
+PICKLE = ["cloudpickle>=3.1"]
+
 # What the unit tests need, and the tests of the installed package.
 # No floor is higher than what Python 3.10 is served, and each is a version that there is: `nox -s
 # oldest` tries them.
 TEST = [
     "build>=1.2.1",
+    *PICKLE,
     "coverage>=7.10.6",
     "hypothesis>=6.150",
     "pytest>=9,<10",
@@ -126,6 +130,7 @@ setup(
         "zope.interface>=8",
     ],
     extras_require={
+        "pickle": PICKLE,
         "test": TEST,
         "docs": DOCS,
         "dev": [*TEST, *CHECK, *DOCS],

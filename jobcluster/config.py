@@ -321,6 +321,13 @@ NODE: Final[tuple[Setting[Any], ...]] = (
         _bytes_from(1),
         "bytes of output that end a command as failed (K, M, G)",
     ),
+    Setting(
+        "allow-pickle",
+        "0",
+        flag,
+        "call functions that come as a pickle, which can be any code; those that are named"
+        " (module:name) are always called",
+    ),
     _VERBOSE,
     _TRUST,
     _LOG_FORMAT,

@@ -23,7 +23,7 @@ from jobcluster.logs import choose
 
 __all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "listen", "serve", "warn_of_trust"]
 
-_FLAGS = ("trust-network", "verbose")
+_FLAGS = ("allow-pickle", "trust-network", "verbose")
 
 _log = Logger(namespace="jobcluster")
 

@@ -85,6 +85,7 @@ def runner_maker(
     @param name: says the node's name, once its store is open.
     """
     from jobcluster.core.commands import COMMAND
+    from jobcluster.core.functions import FUNCTION
     from jobcluster.core.values import SLEEP
     from jobcluster.runners.keeper import KeeperRunner, KeeperSettings
     from jobcluster.runners.keeper_place import KeeperDirectory
@@ -98,12 +99,14 @@ def runner_maker(
         chosen["kill-after"],
         chosen["max-output"],
         {name: os.environ[name] for name in _GIVEN_TO_COMMANDS if name in os.environ},
+        chosen["allow-pickle"],
     )
 
     def make() -> IRunner:
         runners: dict[str, IRunner] = {SLEEP: SleepRunner(reactor, machine_clocks)}
         if slots or place.has_spool:
-            runners[COMMAND] = KeeperRunner(reactor, machine_clocks, place, settings)
+            keeper = KeeperRunner(reactor, machine_clocks, place, settings)
+            runners |= {COMMAND: keeper, FUNCTION: keeper}
         return KindsRunner(runners, machine_clocks)
 
     return make

@@ -59,6 +59,7 @@ SHOWN: Names = {
     "jobcluster.core.client_words",
     "jobcluster.core.commands",
     "jobcluster.core.description",
+    "jobcluster.core.functions",
     "jobcluster.core.payloads",
     "jobcluster.core.values",
     "jobcluster.core.views",

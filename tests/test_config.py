@@ -157,6 +157,7 @@ NODES = (
         bad=("", "-1", "1.5G", "x"),
         says="a number of bytes, or of KiB, MiB or GiB with K, M or G behind it",
     ),
+    Case("allow-pickle", default=False, **FLAG),
     *BOTH,
 )
 ALL = (*zip(BALANCER, BALANCERS, strict=True), *zip(NODE, NODES, strict=True))

@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 from jobcluster.consoles import verbs
+from jobcluster.consoles.call import CALL_USAGE, read_call
 from jobcluster.consoles.options import OPTIONS_DETAIL
 from jobcluster.consoles.requests import (
     ALONE,
@@ -110,6 +111,10 @@ def _read_sleep(rest: str) -> Request:
 
 def _read_run(typed: str) -> Request:
     return Submit(read_run(typed))
+
+
+def _read_call(typed: str) -> Request:
+    return Submit(read_call(typed))
 
 
 def _read_status(rest: str) -> Request:
@@ -225,10 +230,24 @@ _VERBS: Final = {
         nothing is expanded ($, ~, *) or redirected: for that, run sh -c 'LINE'.
         -e sets a variable, -d is the directory to run in (absolute; without it a fresh one, removed
         afterwards), -i is the standard input, as typed, with no newline added.
+        -t says how many seconds it may take; then it is ended, and its job is timed-out.
         Options stand ahead of the command, and -- ends them.
         Bytes are passed on as typed, UTF-8 or not (0xFF is sent twice, as in telnet), but for
         control characters (NUL too), which no line has: have the command make them, as printf does.
         {OPTIONS_DETAIL}""",
+        exact=True,
+    ),
+    "call": _Verb(
+        _read_call,
+        "call [OPTIONS] MODULE:NAME [JSON ...]",
+        "submit a job that calls a Python function",
+        f"""{CALL_USAGE} has its words parted and quoted as those of run.
+        The module is imported on the node that runs the job: from the directory that -d names, from
+        PYTHONPATH (which -e can set), or from what is installed there.
+        Each argument is a JSON value, with a name ahead of it or without: call math:pow 2 10, or
+        call builtins:int '"ff"' base=16.
+        What it returns, as JSON of at most 64 KiB, is the result; output has what it puts out.
+        The options are those of run, but for -i.""",
         exact=True,
     ),
     "status": _Verb(

@@ -11,6 +11,7 @@ from typing import Final
 
 from jobcluster.consoles.shell import join
 from jobcluster.core.commands import COMMAND, unpack_command
+from jobcluster.core.functions import FUNCTION, unpack_function
 from jobcluster.core.values import SLEEP, Outcome, Status, format_ticket
 from jobcluster.core.views import BalanceView, ClusterView, JobView, NodeView
 from jobcluster.errors import ExpiredTicketError
@@ -91,6 +92,8 @@ def describe_ending(view: JobView, excerpt: bytes | None = None) -> str:
         outcome does not have it.
     """
     outcome = view.outcome or Outcome(view.state)
+    if view.kind == FUNCTION:
+        return _describe_call(view.payload, outcome)
     if view.kind != COMMAND or outcome.status not in {
         Status.SUCCEEDED,
         Status.FAILED,
@@ -148,7 +151,7 @@ def describe_status(view: JobView) -> str:
         parts.append(f"ended {_moment(outcome.ended)}")
         if outcome.code is not None:
             parts.append(_describe_code(outcome.code))
-        if view.kind == COMMAND:
+        if view.kind in (COMMAND, FUNCTION):
             parts.append(_describe_sizes(outcome))
     parts.append(f"attempts {view.attempts}")
     return ", ".join(parts)
@@ -177,6 +180,8 @@ def describe_job(view: JobView) -> str:
         return f"sleep {one_line(view.payload.decode('utf-8', 'replace'))} ms"
     if view.kind == COMMAND:
         return _describe_command(view.payload)
+    if view.kind == FUNCTION:
+        return _describe_function(view.payload)
     return view.kind
 
 
@@ -201,6 +206,31 @@ def _describe_command(payload: bytes) -> str:
     # Nobody needs all words of a list to see the first few.
     line = join(command.argv[:_COMMAND_LIMIT])
     return "run " + _shortened(one_line(_text(line[: 8 * _COMMAND_LIMIT])), _COMMAND_LIMIT)
+
+
+def _describe_function(payload: bytes) -> str:
+    try:
+        function = unpack_function(payload)
+    except ValueError:
+        return "a function"
+    shown = _shortened(one_line(function.name), _COMMAND_LIMIT)
+    return f"function {shown} (pickled)" if function.pickled else f"function {shown}"
+
+
+def _describe_call(payload: bytes, outcome: Outcome) -> str:
+    """How a function has ended; what it has put out is told only if there is any."""
+    try:
+        is_pickled = unpack_function(payload).pickled
+    except ValueError:
+        is_pickled = True
+    if is_pickled:
+        # Nobody opens it here.
+        words = describe_outcome(outcome._replace(value=b""))
+        if outcome.status == Status.SUCCEEDED:
+            words = f"a pickled value of {len(outcome.value)} bytes"
+    else:
+        words = describe_outcome(outcome)
+    return f"{words} ({_describe_sizes(outcome)})" if any(output_sizes(outcome)) else words
 
 
 def _describe_failure(outcome: Outcome) -> str:

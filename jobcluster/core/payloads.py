@@ -9,6 +9,7 @@ from typing import Final
 
 from jobcluster.core.commands import COMMAND, Command, unpack_command
 from jobcluster.core.description import fault_of
+from jobcluster.core.functions import FUNCTION, unpack_function
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.errors import UserError
 
@@ -29,9 +30,7 @@ def check_job(spec: Spec) -> None:
     """
     check = _KINDS.get(spec.kind)
     if check is None:
-        raise UserError(
-            f"There are no jobs of the kind {_quoted(spec.kind)}: {' or '.join(_KINDS)}."
-        )
+        raise UserError(f"There are no jobs of the kind {_quoted(spec.kind)}: {', '.join(_KINDS)}.")
     check(spec.payload)
     fault = fault_of(spec)
     if fault is not None:
@@ -87,6 +86,17 @@ def _check_command(payload: bytes) -> None:
     check_command(command)
 
 
+def _check_function(payload: bytes) -> None:
+    try:
+        function = unpack_function(payload)
+    except ValueError:
+        raise UserError(
+            "The payload of a function must be a JSON object (call, env, cwd, limit), a newline,"
+            " and the arguments; call is MODULE:NAME, as in math:pow."
+        ) from None
+    check_command(Command((b"python",), function.environment, function.directory))
+
+
 def _quoted(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
@@ -94,4 +104,5 @@ def _quoted(text: str) -> str:
 _KINDS: Final[dict[str, Callable[[bytes], None]]] = {
     SLEEP: _check_sleep,
     COMMAND: _check_command,
+    FUNCTION: _check_function,
 }

@@ -179,7 +179,10 @@ class Outcome(NamedTuple):
     node: str = ""
     """Where it ran; empty if nowhere."""
     value: bytes = b""
-    """What it returned, at most 64 KiB."""
+    """
+    What it returned, at most 64 KiB: of a function JSON, or a pickle if it came as one; then that
+    of its exception, where it has failed with one.
+    """
     out: bytes = b""
     """Standard output of a command, unless it is kept in a file."""
     err: bytes = b""

@@ -56,6 +56,8 @@ class Directory:
         except OSError as error:
             shown = os.fsdecode(self.path)
             raise DirectoryError(f"{shown} cannot be used: {error.strerror}.") from error
+        self.workers = b"JOBCLUSTER_WORKER=%d-%d-" % self._identity
+        """How what is said in the environment of each worker of its keepers begins."""
         self.socket = b""
         """The path to connect to."""
         self._runtime: bytes | None = None

@@ -5,16 +5,19 @@ All that a keeper holds, in memory, in its spool, and as files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from jobcluster.keeper.frames import pack_frame
 from jobcluster.keeper.notes import note
 from jobcluster.keeper.outputs import Outputs, WorkDirectories
 from jobcluster.keeper.records import Run, header
 from jobcluster.keeper.spool import Spool
-from jobcluster.keeper.words import Outcome, Ref, Start
+from jobcluster.keeper.words import Outcome, Ref, Start, Status
 
 __all__ = ["Holdings"]
+
+_BRIEF: Final = 1024
+"""Bytes of a result that the spool has itself."""
 
 
 class Holdings:
@@ -49,7 +52,8 @@ class Holdings:
         """
         run = Run(self._next, wanted.ref, wanted.ticket, wanted.attempt, node)
         self._next += 1
-        run.job, run.once, run.suspect = wanted.job, wanted.once, wanted.suspect
+        run.job, run.kind = wanted.job, wanted.kind
+        run.once, run.suspect = wanted.once, wanted.suspect
         run.at = at
         self.runs[run.ref] = run
         self.spool.later(run.starting())
@@ -87,16 +91,33 @@ class Holdings:
 
     def with_output(self, run: Run, outcome: Outcome) -> tuple[dict[str, Any], bytes]:
         """
-        An outcome as it is said, and the output that goes with it.
+        An outcome as it is said, and the output and the result that go with it.
         """
-        said = outcome._asdict()
-        if outcome.run is not None or not outcome.out + outcome.err:
-            return said, b""
-        body = self.outputs.body(run.number, outcome.out, outcome.err)
-        if body is None:
-            note(f"runs/{run.number}.out and .err, the output of {run.ticket}, cannot be read")
-            return {**said, "out": 0, "err": 0, "detail": "its output cannot be read"}, b""
+        said, body = outcome.said(), b""
+        if outcome.run is None and outcome.out + outcome.err:
+            found = self.outputs.body(run.number, outcome.out, outcome.err)
+            if found is None:
+                note(f"runs/{run.number}.out and .err, the output of {run.ticket}, cannot be read")
+                said |= {"out": 0, "err": 0, "detail": "its output cannot be read"}
+            body = found or b""
+        if outcome.value:
+            value = run.value or self.outputs.value(run.number, outcome.value)
+            if value is None:
+                note(f"runs/{run.number}.value, the result of {run.ticket}, cannot be read")
+                del said["value"]
+                said |= {"status": Status.FAILED, "detail": "its result cannot be read"}
+            body += value or b""
         return said, body
+
+    def keep_value(self, run: Run) -> None:
+        """
+        Keep what a function has returned: as a file, unless it is so short that the spool has it.
+
+        @raise OSError: if there is no room for it.
+        """
+        if len(run.value) > _BRIEF:
+            value, run.value = run.value, b""
+            self.outputs.keep_value(run.number, value)
 
     def inventory(self) -> Iterator[bytes]:
         """
@@ -119,7 +140,7 @@ class Holdings:
     def _remove(self, run: Run, word: str) -> None:
         del self.runs[run.ref]
         self.spool.later(run.forgotten(word))
-        if run.outcome is None or run.outcome.out + run.outcome.err:
+        if run.outcome is None or run.outcome.files(len(run.value)):
             self.outputs.remove(run.number)
         if run.fresh:
             run.fresh = False

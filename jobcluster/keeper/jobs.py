@@ -12,13 +12,16 @@ from typing import Any, Final, Protocol
 
 from jobcluster.keeper.facts import boot_time, milliseconds
 from jobcluster.keeper.holdings import Holdings
+from jobcluster.keeper.judging import judge
 from jobcluster.keeper.kin import Family
 from jobcluster.keeper.launch import Launch
+from jobcluster.keeper.limits import Limits
 from jobcluster.keeper.notes import note
 from jobcluster.keeper.outputs import INLINE
 from jobcluster.keeper.records import ENDED, LEAVING, RUNNING, Run
 from jobcluster.keeper.spawn import NotStartedError
 from jobcluster.keeper.words import Hello, Outcome, Ref, Start, Status
+from jobcluster.keeper.workers import Workers
 
 __all__ = ["Jobs", "Listener"]
 
@@ -52,19 +55,21 @@ class Jobs:
     What is done with the runs that a keeper holds.
     """
 
-    def __init__(self, holdings: Holdings, listener: Listener) -> None:
+    def __init__(self, holdings: Holdings, listener: Listener, workers: Workers) -> None:
         """
         Begin with runs that have ended.
         """
         self._holdings = holdings
         self._listener = listener
         self._outputs = holdings.outputs
-        self._launch = Launch(holdings.outputs, holdings.work)
+        self._workers = workers
+        self._launch = Launch(holdings.outputs, holdings.work, workers)
         self._family = Family()
         self._active: dict[int, Run] = {}
         """Those that have not ended, by number."""
         self._leaving: dict[int, Run] = {}
         """Those of them whose leader has ended, by number."""
+        self._limits = Limits(time.monotonic)
         self._overdue: set[int] = set()
         self._settings = Hello(frozenset())
         self._look_at = self._sweep_at = 0.0
@@ -86,6 +91,7 @@ class Jobs:
         self._settings = settings
         self._crowded.clear()
         self._launch.environment = dict(settings.environment)
+        self._launch.allow_pickle = settings.allow_pickle
         for run in self._active.values():
             # The node that wanted it forgotten is gone: this one gets to know how it ended.
             if run.dropping:
@@ -120,10 +126,7 @@ class Jobs:
             run = self._holdings.runs.get(ref)
             if run is not None and run.phase == RUNNING and run.kill_at is None:
                 run.cancelled = True
-                run.kill_at = time.monotonic() + self._settings.kill_after
-                self._family.signal(run, signal.SIGTERM)
-                # A stopped process cannot end.
-                self._family.signal(run, signal.SIGCONT)
+                self._terminate(run)
 
     def stop_all(self) -> None:
         """
@@ -160,8 +163,16 @@ class Jobs:
         """
         See which processes have ended, and tell of the runs of which nothing is left.
         """
-        for run, code in self._family.reap():
+        self._take_returns()
+        ends, workers = self._family.reap()
+        for pid in workers:
+            self._workers.forget(pid)
+        for run, code in ends:
+            if run.worker and not self._workers.gone(run):
+                run.detail = "its worker process cannot begin"
+            self._take_returns()
             run.phase, run.code, run.left_at = LEAVING, code, time.monotonic()
+            self._limits.remove(run)
             self._leaving[run.number] = run
         if self._leaving:
             self._settle()
@@ -171,6 +182,8 @@ class Jobs:
         Do what is due by now.
         """
         now = time.monotonic()
+        self._limit_time()
+        self._workers.tick()
         if self._active and now >= self._look_at:
             self._look_at = now + _LOOK_AT_OUTPUT
             self._family.look()
@@ -189,7 +202,9 @@ class Jobs:
         """
         In how many seconds L{tick} or L{reap} has something to do; C{None}: not by itself.
         """
-        due = min(self._sweep_at, self._look_at) if self._active else self._sweep_at
+        due = min(self._sweep_at, self._limits.next, self._workers.next)
+        if self._active:
+            due = min(due, self._look_at)
         if self._crowded:
             due = min(due, self._crowded[0][0])
         if due == _NEVER:
@@ -197,11 +212,18 @@ class Jobs:
         wait = max(0.0, due - time.monotonic())
         return min(wait, _LOOK_AGAIN) if self._leaving else wait
 
+    def close(self) -> None:
+        """
+        End what waits for more to do.
+        """
+        self._workers.close()
+
     def kill_everything(self, patience: float) -> None:
         """
         Kill all runs and wait until they are gone, or until patience (seconds) is over.
         """
         until = time.monotonic() + patience
+        self._workers.close()
         while time.monotonic() < until:
             for run in self._active.values():
                 self._family.signal(run, signal.SIGKILL)
@@ -252,10 +274,29 @@ class Jobs:
             self._is_crowded = False
             self._active[run.number] = run
             self._family.add(run)
+            self._limits.add(run)
             self._holdings.spool.later(run.running())
         return True
 
     # -- ending ------------------------------------------------------------------------------------
+
+    def _take_returns(self) -> None:
+        """See which functions have come to their ends."""
+        for run, said in self._workers.take_done():
+            run.returned, run.detail = said.head["returned"], said.head["detail"]
+            run.value = said.body
+            if run.phase != RUNNING:
+                continue
+            is_ending = run.cancelled or run.timed_out or run.overflow or run.dropping
+            if said.head["retire"] or is_ending or not self._family.rest(run):
+                # What is left of it goes with its worker.
+                self._family.signal(run, signal.SIGKILL)
+                continue
+            self._workers.rest(run)
+            self._limits.remove(run)
+            del self._active[run.number]
+            self._family.forget(run)
+            self._end(run)
 
     def _settle(self) -> None:
         """End those runs whose leader has ended and of which nothing is left."""
@@ -287,26 +328,40 @@ class Jobs:
             if not self._holdings.work.remove(run.number):
                 self._sweep_at = time.monotonic()
                 self._holdings.work.sweep(_SWEEP)
-        status, code, detail = self._judge(run)
+        status, code, detail = judge(run, self._settings.max_output)
         large = run.number if out + err > INLINE else None
         ended = max(run.at, milliseconds())
-        outcome = Outcome(status, code, detail, run.at, ended, out, err, large)
+        size = len(run.value)
+        try:
+            self._holdings.keep_value(run)
+        except OSError as error:
+            status, detail = Status.FAILED, f"its result cannot be kept: {error.strerror}"
+            size = 0
+        outcome = Outcome(status, code, detail, run.at, ended, out, err, large, size)
         self._holdings.end(run, outcome)
         said, body = self._holdings.with_output(run, outcome)
         self._listener.tell("ended", {"ref": run.ref, "outcome": said}, body)
 
-    def _judge(self, run: Run) -> tuple[str, int | None, str]:
-        """Status, code and detail of a run that has ended."""
-        if run.cancelled:
-            return Status.CANCELLED, run.code, ""
-        if run.overflow:
-            limit = self._settings.max_output
-            return Status.FAILED, None, f"its output was over the limit of {limit} bytes"
-        if run.code == 0:
-            return Status.SUCCEEDED, 0, ""
-        return Status.FAILED, run.code, run.detail
-
     # -- watching ----------------------------------------------------------------------------------
+
+    def _limit_time(self) -> None:
+        """End those whose time is over, but for what is ending already."""
+        for run in self._limits.over():
+            is_ending = run.kill_at is not None or run.dropping or run.overflow
+            # What ends in this very moment is seen to end of itself.
+            if run.worker and run.phase == RUNNING:
+                self._workers.hear(run)
+                self._take_returns()
+            if run.phase == RUNNING and not is_ending and not self._family.has_ended(run):
+                run.timed_out = True
+                self._terminate(run)
+
+    def _terminate(self, run: Run) -> None:
+        """SIGTERM to a run, and SIGKILL some time after it."""
+        run.kill_at = time.monotonic() + self._settings.kill_after
+        self._family.signal(run, signal.SIGTERM)
+        # A stopped process cannot end.
+        self._family.signal(run, signal.SIGCONT)
 
     def _limit_output(self) -> None:
         for run in self._active.values():

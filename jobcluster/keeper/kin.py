@@ -39,6 +39,8 @@ class Family:
         """Those that were not waited for, by pid."""
         self._groups: dict[int, Run] = {}
         """The groups of all runs that have not ended, by their numbers."""
+        self._resting: dict[int, Suspects] = {}
+        """Workers that call no function, by pid, and whose it is what is found below them."""
         self._spawned: set[int] = set()
         """Our own since the births were looked at last."""
         self._kin: dict[int, tuple[Process, Suspects]] = {}
@@ -51,10 +53,26 @@ class Family:
 
     def add(self, run: Run) -> None:
         """
-        A run was started.
+        A run was started, in a process of its own or in a worker.
         """
+        if self._resting.pop(run.pid, None) is None:
+            self._spawned.add(run.pid)
         self._leaders[run.pid] = self._groups[run.pid] = run
-        self._spawned.add(run.pid)
+
+    def rest(self, run: Run) -> bool:
+        """
+        The function of a run has come to its end, and its worker waits for another one.
+
+        @return: whether that can be: nothing is below the worker, or was.
+        """
+        self.look()
+        for pid in [pid for pid, (_, whose) in self._kin.items() if run.number in whose]:
+            self._refresh(pid)
+        if any(run.number in whose for _, whose in self._kin.values()):
+            return False
+        del self._leaders[run.pid]
+        self._resting[run.pid] = frozenset({run.number})
+        return True
 
     def signal(self, run: Run, number: int) -> None:
         """
@@ -68,11 +86,22 @@ class Family:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(run.pid, number)
 
-    def reap(self) -> Ends:
+    def has_ended(self, run: Run) -> bool:
         """
-        Wait for all that has ended; with a leader goes all its group.
+        Whether the leader of a run has ended, waited for or not.
         """
-        ends = []
+        if self._leaders.get(run.pid) is not run:
+            return True
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, run.pid, options) is not None
+
+    def reap(self) -> tuple[Ends, list[int]]:
+        """
+        Wait for all that has ended; with a leader or a worker goes all its group.
+
+        @return: the runs whose leaders have ended, and the pids of workers that have.
+        """
+        ends, workers = [], []
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -82,19 +111,22 @@ class Family:
                 break
             pid = found.si_pid
             run = self._leaders.pop(pid, None)
-            if run is not None:
+            if self._resting.pop(pid, None) is not None:
+                workers.append(pid)
+            if run is not None or pid in workers[-1:]:
                 # The leader is not waited for yet, so that its group cannot be another's.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
+            if run is not None:
                 code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
                 ends.append((run, code))
             os.waitpid(pid, 0)
-        return ends
+        return ends, workers
 
     @property
     def leads(self) -> bool:
-        """Whether there are leaders that were not waited for."""
-        return bool(self._leaders)
+        """Whether there are leaders or workers that were not waited for."""
+        return bool(self._leaders) or bool(self._resting)
 
     def forget(self, run: Run) -> None:
         """
@@ -199,8 +231,8 @@ class Family:
     ) -> Suspects | None:
         """The runs that a process may belong to, or C{None} if it is none of ours."""
         pid = one.pid
-        if pid in self._leaders:
-            return frozenset({self._leaders[pid].number})
+        if (whose := self._led(pid)) is not None:
+            return whose
         known = self._kin.get(pid)
         if known is not None and known[0].start == one.start:
             return known[1]
@@ -214,9 +246,14 @@ class Family:
         self._keep(one, suspects)
         return suspects
 
+    def _led(self, pid: int) -> Suspects | None:
+        """Whose a process is that is a leader or a worker."""
+        run = self._leaders.get(pid)
+        return self._resting.get(pid) if run is None else frozenset({run.number})
+
     def _above(self, parent: int, found: Mapping[int, Process], asked: set[int]) -> Suspects | None:
-        if parent in self._leaders:
-            return frozenset({self._leaders[parent].number})
+        if (whose := self._led(parent)) is not None:
+            return whose
         if parent in found and parent not in asked:
             return self._belongs(found[parent], found, asked)
         known = self._kin.get(parent)
@@ -229,7 +266,7 @@ class Family:
             return frozenset({run.number})
         environment = environment_of(one.pid)
         for run in self._groups.values():
-            if run.marks() <= environment:
+            if run.marks() <= environment or run.worker in environment:
                 return frozenset({run.number})
         if one.session in self._sessions:
             return self._sessions[one.session]

@@ -35,9 +35,11 @@ _LOOK_EVERY: Final = 0.005
 """Seconds between two looks at what was killed."""
 
 
-def take_over(record: Record, boot: str) -> list[Run]:
+def take_over(record: Record, boot: str, workers: bytes) -> list[Run]:
     """
     End what an earlier keeper had begun, and say which runs are held now; all of them have ended.
+
+    @param workers: how what is said in the environment of all its workers begins.
     """
     if record.boot and record.boot != boot:
         held = [run for run in record.runs.values() if run.once]
@@ -51,7 +53,7 @@ def take_over(record: Record, boot: str) -> list[Run]:
         return held
     begun = [run for run in record.runs.values() if run.phase != ENDED]
     if begun:
-        end_processes(begun, known_boot=bool(record.boot))
+        end_processes(begun, workers, known_boot=bool(record.boot))
         for run in begun:
             _lose(run, KEEPER_DIED)
         note(f"an earlier keeper died: {len(begun)} runs that it had begun were ended and are lost")
@@ -64,13 +66,18 @@ def _lose(run: Run, detail: str) -> None:
 
 
 def end_processes(
-    runs: Sequence[Run], *, known_boot: bool, clock: Callable[[], float] = time.monotonic
+    runs: Sequence[Run],
+    workers: bytes,
+    *,
+    known_boot: bool,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """
     Kill all that is left of some runs, and wait until it is gone.
 
     Of a process it must be proven that it belongs to one: by pid and start of the leader, by the
-    environment, or by being below or in the group or session of one of which that is proven.
+    environment (also if it says that it is a worker of this directory's keepers), or by being below
+    or in the group or session of one of which that is proven.
 
     @param known_boot: whether pids and starts are of this boot.
     """
@@ -79,7 +86,9 @@ def end_processes(
     seen_none = 0
     # What is just being loaded has no environment for a moment: one look is not enough.
     while seen_none < _LOOKS:
-        left = [one for one in _find(runs, known_boot=known_boot) if one.pid not in refused]
+        left = [
+            one for one in _find(runs, workers, known_boot=known_boot) if one.pid not in refused
+        ]
         seen_none = 0 if left else seen_none + 1
         if left and clock() > until:
             pids = ", ".join(str(one.pid) for one in left)
@@ -97,7 +106,7 @@ def end_processes(
         time.sleep(_LOOK_EVERY)
 
 
-def _find(runs: Iterable[Run], *, known_boot: bool) -> list[Process]:
+def _find(runs: Iterable[Run], workers: bytes, *, known_boot: bool) -> list[Process]:
     """The living processes of these runs."""
     leaders = {run.pid: run.start for run in runs if run.pid and known_boot}
     marks = [run.marks() for run in runs]
@@ -105,7 +114,9 @@ def _find(runs: Iterable[Run], *, known_boot: bool) -> list[Process]:
     ours = {one.pid for one in everything.values() if leaders.get(one.pid) == one.start}
     for one in everything.values():
         environment = environment_of(one.pid)
-        if any(mark <= environment for mark in marks):
+        if any(mark <= environment for mark in marks) or any(
+            variable.startswith(workers) for variable in environment
+        ):
             ours.add(one.pid)
     grown = -1
     while grown != len(ours):

@@ -19,8 +19,9 @@ from jobcluster.keeper.holdings import Holdings
 from jobcluster.keeper.jobs import Jobs
 from jobcluster.keeper.leftovers import take_over
 from jobcluster.keeper.notes import note
+from jobcluster.keeper.records import Run
 from jobcluster.keeper.server import Server
-from jobcluster.keeper.words import Outcome
+from jobcluster.keeper.workers import Workers
 
 __all__ = ["Life"]
 
@@ -63,15 +64,17 @@ class Life:
         self._server = Server(self._selector, {"keeper": keeper, "pid": pid, "boot": boot})
         record = directory.record()
         outputs, work = directory.files()
-        held = take_over(record, boot)
+        held = take_over(record, boot, directory.workers)
         numbers = outputs.numbers()
         following = max(record.next, work.remove_all() + 1, *(n + 1 for n in numbers), 1)
-        for number in numbers - {run.number for run in held if _has_output(run.outcome)}:
+        for number in numbers - {run.number for run in held if _has_files(run)}:
             outputs.remove(number)
         names = (boot, keeper)
         holdings = Holdings(directory.descriptor, names, (outputs, work), (held, following))
         self._spool = holdings.spool
-        self._jobs = self._server.jobs = Jobs(holdings, self._server)
+        self._jobs = self._server.jobs = Jobs(
+            holdings, self._server, Workers(self._selector, directory.workers, time.monotonic)
+        )
         self._terminated = False
         self._listen_to_signals()
         self._server.listen(directory.socket)
@@ -108,6 +111,7 @@ class Life:
                 busy_at = now
             if self._is_over(now, busy_at):
                 break
+        jobs.close()
         server.close()
         self._spool.flush()
         self._spool.close()
@@ -177,5 +181,5 @@ def _stay_private() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _has_output(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.out + outcome.err > 0
+def _has_files(run: Run) -> bool:
+    return run.outcome is not None and run.outcome.files(len(run.value))

@@ -19,7 +19,7 @@ __all__ = ["INLINE", "Outputs", "WorkDirectories"]
 INLINE: Final = 65536
 """Bytes of output that are said together with the outcome."""
 
-_RUN_FILE: Final = re.compile(r"([0-9]+)\.(?:out|err|in)")
+_RUN_FILE: Final = re.compile(r"([0-9]+)\.(?:out|err|in|value)")
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -79,6 +79,26 @@ class Outputs:
         finally:
             os.unlink(name, dir_fd=self._directory)
 
+    def keep_value(self, number: int, value: bytes) -> None:
+        """
+        Keep what a function has returned.
+
+        @raise OSError: if there is no room for it.
+        """
+        writing = os.open(f"{number}.value", _WRITE, 0o600, dir_fd=self._directory)
+        with open(writing, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(value)
+
+    def value(self, number: int, size: int) -> bytes | None:
+        """
+        What was kept, of so many bytes; C{None} if it is not there.
+        """
+        try:
+            data = self._read(f"{number}.value", size)
+        except OSError:
+            return None
+        return data if len(data) == size else None
+
     def sizes(self, number: int) -> tuple[int, int]:
         """
         Bytes of standard output and of standard error.
@@ -119,7 +139,7 @@ class Outputs:
         """
         Remove what there is of a run.
         """
-        for stream in ("out", "err", "in"):
+        for stream in ("out", "err", "in", "value"):
             self._remove(f"{number}.{stream}")
 
     def remove_empty(self, number: int, out: int, err: int) -> None:

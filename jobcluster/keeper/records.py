@@ -4,9 +4,11 @@ The runs that a keeper holds, and what its spool says of them.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from jobcluster.keeper.payloads import COMMAND
 from jobcluster.keeper.spool import SPOOL_VERSION
 from jobcluster.keeper.words import Outcome, Ref
 
@@ -37,7 +39,9 @@ class Run:
         "fresh",
         "job",
         "kill_at",
+        "kind",
         "left_at",
+        "limit",
         "node",
         "number",
         "once",
@@ -46,9 +50,13 @@ class Run:
         "phase",
         "pid",
         "ref",
+        "returned",
         "start",
         "suspect",
         "ticket",
+        "timed_out",
+        "value",
+        "worker",
     )
 
     def __init__(self, number: int, ref: Ref, ticket: str, attempt: int, node: str) -> None:
@@ -63,6 +71,7 @@ class Run:
         self.attempt = attempt
         self.node = node
         self.job = 0
+        self.kind = COMMAND
         self.once = self.suspect = False
         self.phase = STARTING
         self.at = 0
@@ -75,9 +84,17 @@ class Run:
         """When SIGKILL follows SIGTERM, in seconds of the monotonic clock."""
         self.left_at = 0.0
         """When its leader ended, in seconds of the monotonic clock."""
-        self.cancelled = self.dropping = self.overflow = False
+        self.limit = 0.0
+        """Seconds that it may take; 0 for any time."""
+        self.cancelled = self.dropping = self.overflow = self.timed_out = False
         self.code: int | None = None
         self.detail = ""
+        self.worker: bytes = b""
+        """Of a function: what the environment of its process has for itself."""
+        self.returned: bool | None = None
+        """Of a function: whether it has; C{None} if it has not come to its end."""
+        self.value = b""
+        """What it has returned, unless that is in a file."""
         self.outcome: Outcome | None = None
 
     def variables(self) -> dict[bytes, bytes]:
@@ -103,6 +120,7 @@ class Run:
         return {
             "ref": self.ref,
             "job": self.job,
+            "kind": self.kind,
             "attempt": self.attempt,
             "once": self.once,
             "suspect": self.suspect,
@@ -126,8 +144,11 @@ class Run:
 
     def ended(self) -> dict[str, Any]:
         """The entry of its outcome."""
-        outcome = None if self.outcome is None else self.outcome._asdict()
-        return {"entry": ENDED, "run": self.number, "outcome": outcome}
+        outcome = None if self.outcome is None else self.outcome.said()
+        entry = {"entry": ENDED, "run": self.number, "outcome": outcome}
+        if self.value:
+            entry["value"] = b64encode(self.value).decode("ascii")
+        return entry
 
     def forgotten(self, word: str) -> dict[str, Any]:
         """The entry after which it counts no more: C{dropped}, or C{void}: not started at all."""
@@ -205,6 +226,7 @@ def _take(record: Record, entry: dict[str, Any]) -> None:
         run.phase = RUNNING
     elif kind == ENDED:
         run.outcome = Outcome(**entry["outcome"])
+        run.value = b64decode(entry.get("value", ""))
         run.phase = ENDED
     elif kind in ("void", "dropped"):
         del record.runs[number]
@@ -217,6 +239,7 @@ def _run(number: int, entry: dict[str, Any]) -> Run:
     ref = (str(origin), str(store), int(incarnation), int(serial))
     run = Run(number, ref, str(entry["ticket"]), int(entry["attempt"]), str(entry["node"]))
     run.job = int(entry["job"])
+    run.kind = str(entry.get("kind", COMMAND))
     run.once = bool(entry["once"])
     run.suspect = bool(entry["suspect"])
     run.at = int(entry["started"])

@@ -10,9 +10,9 @@ import signal
 from typing import Final
 
 from jobcluster.keeper.notes import printable
-from jobcluster.keeper.words import Command
+from jobcluster.keeper.payloads import Command
 
-__all__ = ["NotStartedError", "spawn"]
+__all__ = ["NotStartedError", "enter", "spawn"]
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 """Where programs are looked for if no PATH is given."""
@@ -37,7 +37,7 @@ def spawn(
     command: Command,
     environment: dict[bytes, bytes],
     directory: bytes,
-    streams: tuple[int, int, int],
+    streams: tuple[int, ...],
 ) -> int:
     """
     Start a program as the leader of a group of its own.
@@ -45,14 +45,11 @@ def spawn(
     The working directory of this process is another one afterwards.
 
     @param directory: where it is to run.
-    @param streams: descriptors of its standard input, output and error.
+    @param streams: descriptors of its standard input, output and error, and of what more it gets.
     @return: its pid.
     @raise NotStartedError: if it cannot be started.
     """
-    try:
-        os.chdir(directory)
-    except (OSError, ValueError) as error:
-        raise NotStartedError(_no_directory(directory, error)) from error
+    enter(directory)
     program = _find(command.argv[0], environment.get(b"PATH", _DEFAULT_PATH))
     actions = [(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)]
     try:
@@ -67,6 +64,18 @@ def spawn(
         )
     except (OSError, ValueError) as error:
         raise NotStartedError(_no_program(command.argv[0], program, error)) from error
+
+
+def enter(directory: bytes) -> None:
+    """
+    Make this the working directory.
+
+    @raise NotStartedError: if that is not possible.
+    """
+    try:
+        os.chdir(directory)
+    except (OSError, ValueError) as error:
+        raise NotStartedError(_no_directory(directory, error)) from error
 
 
 def _find(name: bytes, path: bytes) -> bytes:

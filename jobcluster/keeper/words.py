@@ -4,19 +4,17 @@ What a node says to its keeper, taken from frames, and the records that both are
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, NamedTuple, TypeVar
 
 from jobcluster.keeper.frames import Frame, FrameError
+from jobcluster.keeper.payloads import COMMAND
 
 __all__ = [
-    "Command",
     "Hello",
     "Outcome",
     "Ref",
     "Start",
     "Status",
-    "read_command",
     "read_hello",
     "read_number",
     "read_refs",
@@ -43,6 +41,7 @@ class Status:
 
     SUCCEEDED: Final = "succeeded"
     FAILED: Final = "failed"
+    TIMED_OUT: Final = "timed-out"
     CANCELLED: Final = "cancelled"
     LOST: Final = "lost"
 
@@ -65,6 +64,25 @@ class Outcome(NamedTuple):
     """Bytes of standard error."""
     run: int | None = None
     """The number in the files that hold the output, where it is not said with the outcome."""
+    value: int = 0
+    """Bytes of what a function has returned, or of the exception of a pickled one."""
+
+    def files(self, brief: int) -> bool:
+        """
+        Whether there are files of it.
+
+        @param brief: bytes of the value that are kept elsewhere.
+        """
+        return self.out + self.err > 0 or self.value > brief
+
+    def said(self) -> dict[str, Any]:
+        """
+        As it is said and kept; without a value as in the days when there were none.
+        """
+        said = self._asdict()
+        if not self.value:
+            del said["value"]
+        return said
 
 
 class Hello(NamedTuple):
@@ -75,6 +93,8 @@ class Hello(NamedTuple):
     kill_after: float = _KILL_AFTER
     max_output: int = _MAX_OUTPUT
     environment: tuple[tuple[bytes, bytes], ...] = ()
+    allow_pickle: bool = False
+    """Whether functions are called that are pickled."""
 
 
 class Start(NamedTuple):
@@ -89,36 +109,8 @@ class Start(NamedTuple):
     until: float
     """Seconds of CLOCK_BOOTTIME after which it may not be started."""
     payload: bytes
-
-
-class Command(NamedTuple):
-    """A program to be run."""
-
-    argv: tuple[bytes, ...]
-    environment: tuple[tuple[bytes, bytes], ...] = ()
-    directory: bytes | None = None
-    """C{None} for a fresh one."""
-    stdin: bytes = b""
-
-
-def read_command(payload: bytes) -> Command:
-    """
-    The command in a payload: a JSON object in ASCII (argv, env, cwd), a newline, standard input.
-
-    @raise ValueError: if there is none.
-    """
-    head, _, stdin = payload.partition(b"\n")
-    try:
-        said = json.loads(head)
-        directory = said.get("cwd")
-        argv = tuple(_bytes(argument) for argument in _list(said["argv"]))
-        environment = tuple((_bytes(k), _bytes(v)) for k, v in said.get("env", {}).items())
-        command = Command(argv, environment, None if directory is None else _bytes(directory))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError("the payload of the job is not a command") from error
-    if not argv:
-        raise ValueError("the command is empty")
-    return command._replace(stdin=stdin)
+    kind: str = COMMAND
+    """Of the job."""
 
 
 def read_hello(frame: Frame) -> Hello:
@@ -149,6 +141,7 @@ def read_settings(frame: Frame, hello: Hello) -> Hello:
         raise FrameError("the environment in 'hello' is none") from error
     return hello._replace(
         node=_name(head, "node"),
+        allow_pickle=_field({"allow_pickle": False, **head}, "allow_pickle", bool),
         kill_after=read_number({"kill_after": _KILL_AFTER, **head}, "kill_after"),
         max_output=_field({"max_output": _MAX_OUTPUT, **head}, "max_output", int),
         environment=pairs,
@@ -171,6 +164,7 @@ def read_start(frame: Frame) -> Start:
         suspect=_field(head, "suspect", bool),
         until=read_number(head, "until"),
         payload=frame.body,
+        kind=_field({"kind": COMMAND, **head}, "kind", str),
     )
 
 
@@ -219,12 +213,6 @@ def _name(head: dict[str, Any], name: str) -> str:
     except UnicodeEncodeError:
         pass
     raise FrameError(f"{name!r} is not what it should be")
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError
-    return value
 
 
 def _bytes(text: str) -> bytes:

@@ -1,5 +1,5 @@
 """
-Commands, run by a process that outlives the node's.
+Commands and functions, run by a process that outlives the node's.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class KeeperSettings:
     """Bytes of output that end a command."""
     environment: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """What every command gets."""
+    allow_pickle: bool = False
+    """Whether functions are called that are pickled."""
     silence: float = 11.0
     """Seconds after which a keeper that does not answer is replaced (part 3 of the design)."""
 
@@ -62,7 +64,7 @@ class KeeperSettings:
 @implementer(IRunner)
 class KeeperRunner:
     """
-    Has commands run by the keeper of this node, and replaces a keeper that is lost.
+    Has commands and functions run by the keeper of this node, and replaces a keeper that is lost.
 
     What is asked for while there is none waits until there is one, a start not beyond its lease.
     """
@@ -107,7 +109,11 @@ class KeeperRunner:
     def _make_peer(self) -> KeeperPeer:
         settings = self._settings
         hello = pack_hello(
-            settings.node(), settings.kill_after, settings.max_output, settings.environment
+            settings.node(),
+            settings.kill_after,
+            settings.max_output,
+            settings.environment,
+            allow_pickle=settings.allow_pickle,
         )
         return KeeperPeer(self._clock, hello, settings.silence)
 

@@ -36,7 +36,9 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-_STATUSES: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.LOST})
+_STATUSES: Final = frozenset(
+    {Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED, Status.LOST}
+)
 
 _STATES: Final = frozenset({RunState.RUNNING, RunState.ENDED})
 
@@ -61,7 +63,12 @@ class KeptRun(NamedTuple):
 
 
 def pack_hello(
-    node: str, kill_after: float, max_output: int, environment: Mapping[str, str]
+    node: str,
+    kill_after: float,
+    max_output: int,
+    environment: Mapping[str, str],
+    *,
+    allow_pickle: bool = False,
 ) -> bytes:
     """
     The first word on a connection.
@@ -69,6 +76,7 @@ def pack_hello(
     @param kill_after: seconds.
     @param max_output: bytes.
     @param environment: what every command gets; what is not UTF-8 as lone surrogates.
+    @param allow_pickle: whether functions are called that are pickled.
     """
     head = {
         "speaks": [VERSION],
@@ -76,6 +84,7 @@ def pack_hello(
         "kill_after": kill_after,
         "max_output": max_output,
         "environment": dict(environment),
+        "allow_pickle": allow_pickle,
     }
     return pack_frame("hello", head)
 
@@ -89,6 +98,7 @@ def pack_start(run: Run, until: float) -> bytes:
         "job": run.job,
         "ticket": format_ticket(run.origin, run.job),
         "attempt": run.attempt,
+        "kind": run.kind,
         "once": run.once,
         "suspect": run.suspect,
         "until": until,
@@ -132,7 +142,8 @@ def read_holds(frame: Frame) -> KeptRun:
     outcome, number = None, None
     if state == RunState.ENDED:
         outcome, number = _outcome(head.get("outcome"), frame.body)
-    adopted = Adopted(held, COMMAND, outcome, _field(head, "once", bool))
+    kind = _field({"kind": COMMAND, **head}, "kind", str)
+    adopted = Adopted(held, kind, outcome, _field(head, "once", bool))
     return KeptRun(adopted, number, _optional(head, "number"))
 
 
@@ -181,19 +192,21 @@ def _outcome(said: object, body: bytes) -> tuple[Outcome, int | None]:
         raise FrameError("an outcome is missing")
     status = _field(said, "status", str)
     out, err = _field(said, "out", int), _field(said, "err", int)
-    number = _optional(said, "run")
-    if status not in _STATUSES or min(out, err) < 0:
+    number, size = _optional(said, "run"), _optional(said, "value") or 0
+    if status not in _STATUSES or min(out, err, size) < 0:
         raise FrameError("an outcome is none")
-    if len(body) != (out + err if number is None else 0):
-        raise FrameError("an outcome has not as much output as it says")
+    output = out + err if number is None else 0
+    if len(body) != output + size:
+        raise FrameError("an outcome has not as much output or value as it says")
     outcome = Outcome(
         status=status,
         code=_optional(said, "code"),
         detail=_field(said, "detail", str),
         started=_field(said, "started", int),
         ended=_field(said, "ended", int),
-        out=body[:out],
-        err=body[out:],
+        value=body[output:],
+        out=body[:out] if output else b"",
+        err=body[out:output],
         out_size=out,
         err_size=err,
     )

@@ -1,5 +1,5 @@
 """
-One runner made of several, each for jobs of one kind.
+One runner made of several, each for jobs of some kinds.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class KindsRunner:
         @param clocks: reads the three clocks.
         """
         self._runners = dict(runners)
+        # One that runs two kinds is told once.
+        self._all = tuple({id(runner): runner for runner in runners.values()}.values())
         self._clocks = clocks
-        for runner in self._runners.values():
+        for runner in self._all:
             runner.told = self._tell
 
     def _tell(self, event: RunnerEvent) -> None:
@@ -52,7 +54,7 @@ class KindsRunner:
         """
         See L{IRunner.inventory}: of all, and the id of the one process that is not this one.
         """
-        asked = [runner.inventory() for runner in self._runners.values()]
+        asked = [runner.inventory() for runner in self._all]
         return gatherResults(asked, consumeErrors=True).addCallbacks(_merged, _first)
 
     def start(self, runs: Sequence[Run]) -> None:
@@ -78,28 +80,28 @@ class KindsRunner:
         """
         See L{IRunner.stop}.
         """
-        for runner in self._runners.values():
+        for runner in self._all:
             runner.stop(refs)
 
     def drop(self, refs: Sequence[Ref]) -> None:
         """
         See L{IRunner.drop}.
         """
-        for runner in self._runners.values():
+        for runner in self._all:
             runner.drop(refs)
 
     def lease(self, until: float) -> None:
         """
         See L{IRunner.lease}.
         """
-        for runner in self._runners.values():
+        for runner in self._all:
             runner.lease(until)
 
     def output(self, ref: Ref, stream: str, offset: int, limit: int) -> bytes:
         """
         See L{IRunner.output}.
         """
-        for runner in self._runners.values():
+        for runner in self._all:
             try:
                 return runner.output(ref, stream, offset, limit)
             except OutputMissingError:
@@ -121,14 +123,14 @@ class KindsRunner:
         """
         See L{IRunner.finish}.
         """
-        finished = [runner.finish() for runner in self._runners.values()]
+        finished = [runner.finish() for runner in self._all]
         return gatherResults(finished, consumeErrors=True).addCallbacks(lambda _: None, _first)
 
     def close(self) -> None:
         """
         See L{IRunner.close}.
         """
-        for runner in self._runners.values():
+        for runner in self._all:
             runner.close()
 
 

@@ -28,6 +28,7 @@ from tests.consoles.rig import FakeCluster, ticket
 VERBS = (
     "sleep",
     "run",
+    "call",
     "status",
     "result",
     "r",

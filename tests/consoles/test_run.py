@@ -139,7 +139,7 @@ class ReadTests(SynchronousTestCase):
         Options that do not exist, or lack their value, are told from those that do.
         """
         for word in ("-x", "-eA=1", "-", "--twice", "-id", "'-x y'", "-" + "x" * 100_000):
-            self.assertRefused(f"run {word} true", "no option", "-e, -d, -i and --once")
+            self.assertRefused(f"run {word} true", "no option", "-e, -d, -i, -t and --once")
         self.assertRefused("run -e", "NAME=VALUE")
         self.assertRefused("run -i", "standard input")
         self.assertRefused("run -d", "directory")
@@ -159,10 +159,22 @@ class ReadTests(SynchronousTestCase):
         for word in ("tmp", "./a", "~", "''", "\udcff"):
             self.assertRefused(f"run -d {word} true", "absolute")
 
+    def test_limits(self) -> None:
+        """
+        A time limit is a number of seconds, more than none.
+        """
+        self.assertEqual(2.5, asked("run -t 2.5 true").limit)
+        self.assertEqual(60.0, asked("run -t 60 -- true -t 1").limit)
+        self.assertEqual(0.0, asked("run true").limit)
+        for word in ("0", "0.0", "-1", "+1", "1e3", "nan", "inf", "5s", "1.", "''", "9999999999"):
+            self.assertRefused(f"run -t {word} true", "-t wants the seconds")
+        self.assertRefused("run -t", "seconds")
+
     def test_twice(self) -> None:
         """
-        There is one directory and one standard input.
+        There is one directory, one standard input and one time limit.
         """
+        self.assertRefused("run -t 1 -t 2 true", "-t is given twice")
         self.assertRefused("run -d /a -d /b true", "-d is given twice")
         self.assertRefused("run -i '' -i a true", "-i is given twice")
 

@@ -136,8 +136,8 @@ class JobTests(SynchronousTestCase):
         """
         A job of a kind that came later is named by it.
         """
-        other = attrs.evolve(WAITING, kind="function", payload=b"\xff\x00")
-        self.assertEqual(f"{ticket(0)}  function  waiting", describe_row("alpha", other))
+        other = attrs.evolve(WAITING, kind="poem", payload=b"\xff\x00")
+        self.assertEqual(f"{ticket(0)}  poem  waiting", describe_row("alpha", other))
 
 
 class CommandTests(SynchronousTestCase):

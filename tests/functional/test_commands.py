@@ -224,6 +224,23 @@ async def test_in_a_session_of_its_own(session: Session) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_timed_out(session: Session, tmp_path: Path) -> None:
+    """
+    A command that takes longer than it may is ended, and what it had written is kept.
+    """
+    pids = tmp_path / "pids"
+    script = f"echo so far; echo $$ > {pids}; sleep 1000 & wait"
+    ticket = await session.run("-t", "0.5", "sh", "-c", script)
+    [pid] = await pids_in(pids)
+    said = await end_of(session, ticket, _SOON)
+    assert said.startswith(
+        "timed-out (signal 15, SIGTERM), output 7 bytes, errors 0 bytes: it took"
+    )
+    assert not is_there(pid)
+    assert (await session.output(ticket))[0] == b"so far\n"
+
+
+@pytest_twisted.ensureDeferred
 async def test_cancelled(session: Session, tmp_path: Path) -> None:
     """
     A command that is cancelled has the time to end by itself.

@@ -20,9 +20,10 @@ from tests.functional.cluster import Cluster, endpoint
 from tests.functional.daemons import Daemons, PatienceOverError, until
 from tests.functional.sessions import connect
 
-_FLAGS: Final = {"trust-network", "verbose"}
+_FLAGS: Final = {"allow-pickle", "trust-network", "verbose"}
 
 _NONSENSE: Final = {
+    "allow-pickle": "please",
     "balancer": "tcp:127.0.0.1:99999",
     "console": "tcp:99999:interface=127.0.0.1",
     "console-prompt": "maybe",

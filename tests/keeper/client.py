@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobcluster.core.commands import Command, pack_command
+from jobcluster.core.functions import Function, pack_function
 from jobcluster.keeper.facts import environment_of, process, processes
 from jobcluster.keeper.frames import VERSION, Frame, FrameReader, pack_frame
 
@@ -284,8 +285,8 @@ class Node:
         """
         Start a command.
 
-        @param more: C{environment}, C{directory} and C{stdin} of the command; the rest is of the
-            word.
+        @param more: C{environment}, C{directory}, C{stdin} and C{limit} of the command; the rest is
+            of the word.
         @return: the ref.
         """
         command = Command(
@@ -293,8 +294,28 @@ class Node:
             tuple(more.pop("environment", {}).items()),
             more.pop("directory", None),
             more.pop("stdin", b""),
+            more.pop("limit", 0.0),
         )
         return self.start_payload(pack_command(command), **more)
+
+    def call(
+        self,
+        function: Function,
+        **more: Any,  # noqa: ANN401 - of the word
+    ) -> tuple[dict[str, Any], bytes, bytes, bytes]:
+        """
+        Call a function to its end: its outcome, standard output and error, and its value.
+        """
+        outcome, body = self.end_of(self.begin(function, **more))
+        self.frames.clear()
+        value = len(body) - outcome.get("value", 0)
+        return outcome, body[: outcome["out"]], body[outcome["out"] : value], body[value:]
+
+    def begin(self, function: Function, **more: Any) -> list[object]:  # noqa: ANN401 - of the word
+        """
+        Start a call; return the ref.
+        """
+        return self.start_payload(pack_function(function), kind="function", **more)
 
     def start_payload(self, payload: bytes, **more: object) -> list[object]:
         """

@@ -191,7 +191,14 @@ class ConnectionTests(KeeperCase):
         All that is said of a run in an inventory.
         """
         node = self.node(self.k)
-        more = {"job": 2**62, "attempt": 3, "once": True, "suspect": True, "ticket": "a-1"}
+        more = {
+            "job": 2**62,
+            "kind": "command",
+            "attempt": 3,
+            "once": True,
+            "suspect": True,
+            "ticket": "a-1",
+        }
         ref = node.start("sh", "-c", "exit 3", **more)
         outcome, _ = node.end_of(ref)
         [held] = self.node(self.k).held

@@ -162,7 +162,7 @@ class ReplayTests(SynchronousTestCase):
             one.outcome = OUTCOME if number > 3 else None
             entries += one.entries()
         entries.append(run(3).forgotten("void"))
-        held = take_over(replay(entries)[0], "now")
+        held = take_over(replay(entries)[0], "now", b"X=")
         self.assertEqual([1, 5], [one.number for one in held])
         for one in held:
             self.assertIsNotNone(one.outcome)
@@ -172,7 +172,7 @@ class ReplayTests(SynchronousTestCase):
         """
         Of this boot, what had ended is held as it is, and what had not is lost.
         """
-        held = take_over(replay(life())[0], "boot")
+        held = take_over(replay(life())[0], "boot", b"X=")
         self.assertEqual(OUTCOME, held[0].outcome)
         self.assertEqual(("lost", None, "keeper-died", 1000), (held[1].outcome or OUTCOME)[:4])
 
@@ -180,7 +180,7 @@ class ReplayTests(SynchronousTestCase):
         """
         If the boot cannot be read, nothing is forgotten.
         """
-        held = take_over(replay(life()[1:])[0], "boot")
+        held = take_over(replay(life()[1:])[0], "boot", b"X=")
         self.assertEqual([1, 2], [one.number for one in held])
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster.core.commands import Command, pack_command
+from jobcluster.core.functions import Function, pack_function
 from jobcluster.keeper.frames import Frame, FrameError, FrameReader, pack_frame
-from jobcluster.keeper.words import read_command, read_hello, read_refs, read_settings, read_start
+from jobcluster.keeper.payloads import read_command, read_function
+from jobcluster.keeper.words import read_hello, read_refs, read_settings, read_start
 
 _COMMANDS = st.builds(
     Command,
@@ -22,7 +24,23 @@ _COMMANDS = st.builds(
     ),
     st.none() | st.binary(max_size=8),
     st.binary(max_size=40),
+    st.floats(0, 1e9),
 )
+
+_FUNCTIONS = st.builds(
+    Function,
+    st.sampled_from(["math:pow", "a.b:c.d", "ä:é"]),
+    st.binary(max_size=40),
+    st.booleans(),
+    st.sampled_from(["", "3.11"]),
+    st.dictionaries(st.binary(max_size=8), st.binary(max_size=8), max_size=3).map(
+        lambda found: tuple(found.items())
+    ),
+    st.none() | st.binary(max_size=8),
+    st.floats(0, 1e9),
+)
+
+_NO_LIMITS = (b"-1", b"NaN", b"Infinity", b"1e10", b"1" + b"0" * 400, b"true", b"null", b'"1"')
 
 
 def frame(word: str, **head: object) -> Frame:
@@ -61,6 +79,7 @@ class CommandTests(SynchronousTestCase):
             b'{"argv":["a"],"env":[1]}',
             b'{"argv":["a"],"env":{"a":1}}',
             b'{"argv":["a"],"cwd":1}',
+            *(b'{"argv":["a"],"limit":%s}' % limit for limit in _NO_LIMITS),
             b"\xff\n",
             b"[" * 100_000,
         ):
@@ -78,6 +97,53 @@ class CommandTests(SynchronousTestCase):
             self.assertTrue(str(error))
         else:
             self.assertTrue(json.loads(payload.split(b"\n")[0])["argv"])
+
+
+class FunctionTests(SynchronousTestCase):
+    """
+    The same with functions.
+    """
+
+    @given(_FUNCTIONS)
+    def test_round_trip(self, function: Function) -> None:
+        """
+        Whatever is packed is read as it was.
+        """
+        self.assertEqual(tuple(function), tuple(read_function(pack_function(function))))
+
+    def test_no_function(self) -> None:
+        """
+        What is no function is refused, in one line.
+        """
+        for payload in (
+            b"",
+            b"[]",
+            b"{}",
+            b'{"argv":["a"]}',
+            b'{"call":"math"}',
+            b'{"call":1,"pickled":true}',
+            b'{"call":"a:b","pickled":1}',
+            b'{"call":"a:b","python":3.11}',
+            b'{"call":"a:b","env":[1]}',
+            b'{"call":"a:b","cwd":1}',
+            *(b'{"call":"a:b","limit":%s}' % limit for limit in _NO_LIMITS),
+            b"\xff\n",
+            b"[" * 100_000,
+        ):
+            error = self.assertRaises(ValueError, read_function, payload)
+            self.assertNotIn("\n", str(error))
+
+    @given(st.binary(max_size=60))
+    def test_any_bytes(self, payload: bytes) -> None:
+        """
+        Nothing else than that happens, whatever the payload is.
+        """
+        try:
+            read_function(payload)
+        except ValueError as error:
+            self.assertTrue(str(error))
+        else:
+            self.assertIn("call", json.loads(payload.split(b"\n")[0]))
 
 
 class WordTests(SynchronousTestCase):
@@ -102,7 +168,7 @@ class WordTests(SynchronousTestCase):
         said = read_start(frame("start", **self.start))
         self.assertEqual(("origin", "store", 1, 2), said.ref)
         self.assertEqual((7, "origin-1", 1, True, False), said[1:6])
-        self.assertEqual((12.5, b"body"), said[6:])
+        self.assertEqual((12.5, b"body", "command"), said[6:])
 
     def test_bad_start(self) -> None:
         """
@@ -150,6 +216,7 @@ class WordTests(SynchronousTestCase):
             {"node": 1},
             {"node": "n", "kill_after": "1"},
             {"node": "n", "max_output": 1.5},
+            {"node": "n", "allow_pickle": 1},
             {"node": "n", "environment": []},
             {"node": "n", "environment": {"A": None}},
         ):

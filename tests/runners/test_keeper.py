@@ -42,6 +42,7 @@ class MeetingTests(KeeperCase):
             "kill_after": 5.0,
             "max_output": 1 << 20,
             "environment": {"PATH": "/bin"},
+            "allow_pickle": False,
         }
         self.assertEqual([("hello", expected)], self.keeper.words())
 

@@ -61,6 +61,7 @@ class SaidTests(SynchronousTestCase):
             "job": 3,
             "ticket": "a.0000000000003",
             "attempt": 4,
+            "kind": "command",
             "once": True,
             "suspect": True,
             "until": 12.5,
@@ -91,6 +92,23 @@ class HeardTests(SynchronousTestCase):
         self.assertEqual((True, True), (kept.adopted.once, kept.adopted.held.suspect))
         self.assertIsNone(kept.number)
 
+    def test_value(self) -> None:
+        """
+        What a function has returned comes behind its output, and also where that is in files.
+        """
+        function = {**HOLDS, "kind": "function"}
+        kept = read_holds(
+            Frame("holds", {**function, "outcome": {**OUTCOME, "value": 4}}, b"outernull")
+        )
+        outcome = kept.adopted.outcome
+        assert outcome is not None  # noqa: S101 - for mypy
+        self.assertEqual((b"out", b"er", b"null"), (outcome.out, outcome.err, outcome.value))
+        self.assertEqual("function", kept.adopted.kind)
+        said = {**OUTCOME, "out": 70_000, "run": 7, "value": 4}
+        _, outcome, number = read_ended(Frame("ended", {"ref": REF, "outcome": said}, b"null"))
+        self.assertEqual((b"", b"", b"null", 7), (outcome.out, outcome.err, outcome.value, number))
+        self.assertTrue(outcome.is_large)
+
     def test_greeting(self) -> None:
         """
         Of a keeper of another version, only the versions are believed.
@@ -117,6 +135,8 @@ class HeardTests(SynchronousTestCase):
             (read_ended, {"ref": REF, "outcome": {**OUTCOME, "code": "0"}}, b"outer"),
             (read_ended, {"ref": REF, "outcome": OUTCOME}, b"out"),
             (read_ended, {"ref": REF, "outcome": {**OUTCOME, "run": 7}}, b"outer"),
+            (read_ended, {"ref": REF, "outcome": {**OUTCOME, "value": 4}}, b"outer"),
+            (read_ended, {"ref": REF, "outcome": {**OUTCOME, "value": -1}}, b"oute"),
             (read_holds, {**HOLDS, "state": "odd"}, b"outer"),
             (read_holds, {**HOLDS, "job": None}, b"outer"),
             (read_holds, {**HOLDS, "outcome": None}, b""),
