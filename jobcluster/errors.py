@@ -191,6 +191,8 @@ class JobError(JobclusterError):
     """One of L{jobcluster.core.values.Status}."""
     result: object = None
     """Of a command the L{jobcluster.client.results.CommandResult} all the same."""
+    traceback: str = ""
+    """Of a function: what it has written to standard error, with its traceback behind that."""
 
 
 class JobFailedError(JobError):

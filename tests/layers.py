@@ -131,7 +131,7 @@ LAYERS = (
     layer("security", ROWS_ABOVE, TWISTED),
     layer("services", ROWS_ABOVE, TWISTED, WIRE),
     layer("consoles", SPEAKERS),
-    layer("client", SPEAKERS),
+    layer("client", SPEAKERS, {"cloudpickle"}),
     layer(
         "composition",
         EVERYTHING,

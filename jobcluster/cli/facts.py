@@ -5,15 +5,17 @@ Jobs and nodes as JSON, for programs that read what the command line prints.
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import attrs
 
+from jobcluster.client.calls import value_of_call
 from jobcluster.consoles.words import describe_job, output_sizes
 from jobcluster.core.commands import COMMAND
-from jobcluster.core.values import Outcome
+from jobcluster.core.functions import FUNCTION
+from jobcluster.core.values import SLEEP, Outcome, Status
 from jobcluster.core.views import ClusterView, JobView
+from jobcluster.errors import UserError
 
 __all__ = ["facts_of_cluster", "facts_of_job", "facts_of_output"]
 
@@ -67,13 +69,16 @@ def _facts_of_outcome(view: JobView, outcome: Outcome) -> dict[str, Any]:
     if view.kind == COMMAND:
         facts["code"] = outcome.code
         facts["out_size"], facts["err_size"] = output_sizes(outcome)
-    elif outcome.value:
-        facts["value"] = _value_of(outcome.value)
+    elif view.kind == FUNCTION and outcome.status == Status.SUCCEEDED:
+        facts |= _facts_of_value(view, outcome.value)
+    elif view.kind == SLEEP:
+        facts["value"] = outcome.value.decode("utf-8", "replace")
     return facts
 
 
-def _value_of(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON may be
+def _facts_of_value(view: JobView, value: bytes) -> dict[str, Any]:
+    """What a function has returned; a pickle is not opened."""
     try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode("utf-8", "replace")
+        return {"value": value_of_call(view, value, allow_pickle=False)}
+    except (UserError, ValueError):
+        return {"pickle_base64": base64.b64encode(value).decode("ascii")}

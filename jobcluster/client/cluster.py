@@ -8,15 +8,16 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from concurrent.futures import wait as wait_for
 from functools import partial
-from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from jobcluster.client.calls import function_of
 from jobcluster.client.finding import find_places
 from jobcluster.client.futures import JobFuture
 from jobcluster.client.link import PATIENCE
@@ -24,6 +25,7 @@ from jobcluster.client.remote import RemoteNode
 from jobcluster.client.results import CommandResult
 from jobcluster.client.thread import ReactorThread
 from jobcluster.core.commands import COMMAND, Command, pack_command
+from jobcluster.core.functions import FUNCTION, pack_function
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.core.views import ClusterView, JobView
@@ -39,9 +41,9 @@ _PIECE: Final = 256 * 1024
 Text = str | bytes
 
 
-class Cluster:
+class Cluster(Executor):
     """
-    A cluster, by way of one of its nodes.
+    A cluster, by way of one of its nodes; an executor as those of L{concurrent.futures} are.
 
     What is handed in is on that node's disk before its ticket is known.
     A node that is restarted costs a pause: what was handed in is waited for again.
@@ -65,23 +67,66 @@ class Cluster:
         self._is_shut = False
         self.ask(lambda node: node.connect())
 
-    def __enter__(self) -> Cluster:  # noqa: PYI034 - Self is not in Python 3.10
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown(wait=True)
-
     @property
     def name(self) -> str:
         """The name of the node that it is connected to."""
         return self._node.name
 
     # -- jobs --------------------------------------------------------------------------------------
+
+    def submit(self, fn: Callable[..., T] | str, /, *args: Any, **kwargs: Any) -> JobFuture[T]:  # noqa: ANN401
+        """
+        Have a function called, wherever there is a slot; see L{call}.
+        """
+        return self.call(fn, args, kwargs)
+
+    def call(  # noqa: PLR0913 - what can be said of a function
+        self,
+        fn: Callable[..., T] | str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float = 0.0,
+        name: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
+        priority: int = 0,
+        on_node_loss: str = OnNodeLoss.AGAIN,
+    ) -> JobFuture[T]:
+        """
+        Have a function called, wherever there is a slot.
+
+        What can be imported is sent by its name, and is imported there from what is installed, from
+        C{cwd} or from PYTHONPATH in C{env}; its arguments and its result are JSON.
+        Everything else is sent as a pickle, to nodes that were started with C{--allow-pickle}.
+
+        @param fn: or C{"module:name"}, which goes by its name in any case.
+        @param timeout: seconds that a call may take; 0 for any time.
+        @return: a future of what it returns; where it raises, L{jobcluster.errors.JobFailedError}
+            is raised, and for a pickle what it has raised itself.
+        @raise UserError: if it cannot be sent, or makes no sense.
+
+        The rest is as for L{command}.
+        """
+        function = function_of(fn, args, kwargs or {})._replace(
+            environment=_variables(env),
+            directory=None if cwd is None else os.fsencode(cwd),
+            limit=float(timeout),
+        )
+        return self.submit_spec(
+            Spec(
+                FUNCTION,
+                pack_function(function),
+                priority,
+                on_node_loss=on_node_loss,
+                key=key,
+                name=name,
+                tags=tuple(tags),
+            ),
+            allow_pickle=function.pickled,
+        )
 
     def command(  # noqa: PLR0913 - what can be said of a command
         self,
@@ -90,6 +135,7 @@ class Cluster:
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         stdin: bytes | str = b"",
+        timeout: float = 0.0,
         name: str = "",
         tags: Sequence[str] = (),
         key: str = "",
@@ -104,6 +150,7 @@ class Cluster:
         @param cwd: an absolute path on that node; by default a fresh directory that is removed
             afterwards.
         @param stdin: its standard input.
+        @param timeout: seconds that it may take; 0 for any time.
         @param name: what to call it.
         @param tags: to find it by.
         @param key: the same key at the same node is the same job, also for another program.
@@ -115,9 +162,10 @@ class Cluster:
         """
         command = Command(
             tuple(map(os.fsencode, argv)),
-            tuple((os.fsencode(name), os.fsencode(value)) for name, value in (env or {}).items()),
+            _variables(env),
             None if cwd is None else os.fsencode(cwd),
             stdin.encode() if isinstance(stdin, str) else stdin,
+            float(timeout),
         )
         return self.submit_spec(
             Spec(
@@ -139,13 +187,15 @@ class Cluster:
         """
         return self.submit_spec(Spec(SLEEP, b"%d" % milliseconds))
 
-    def job(self, ticket: str) -> JobFuture[Any]:
+    def job(self, ticket: str, *, allow_pickle: bool = False) -> JobFuture[Any]:
         """
         Wait for a job that was handed in before, by whomever.
 
+        @param allow_pickle: whether a result that is a pickle may be opened, which can run any code
+            that whoever handed it in has chosen.
         @return: a future of what its kind results in.
         """
-        future = self._make_future()
+        future = self._make_future(allow_pickle=allow_pickle)
         future.acknowledge(ticket)
         self._thread.post(lambda: self._watch(future, self._node.wait(ticket)))
         return future
@@ -206,8 +256,8 @@ class Cluster:
 
     # -- futures -----------------------------------------------------------------------------------
 
-    def _make_future(self) -> JobFuture[Any]:
-        future: JobFuture[Any] = JobFuture(self.cancel, self.read)
+    def _make_future(self, *, allow_pickle: bool) -> JobFuture[Any]:
+        future: JobFuture[Any] = JobFuture(self.cancel, self.read, allow_pickle=allow_pickle)
         with self._lock:
             if self._is_shut:
                 raise RuntimeError("cannot hand in jobs after shutdown")
@@ -219,17 +269,18 @@ class Cluster:
         with self._lock:
             self._open.discard(future)
 
-    def submit_spec(self, spec: Spec) -> JobFuture[Any]:
+    def submit_spec(self, spec: Spec, *, allow_pickle: bool = False) -> JobFuture[Any]:
         """
         Hand in a job, however it was described.
 
+        @param allow_pickle: whether a result that is a pickle may be opened.
         @raise UserError: if it makes no sense.
         """
         check_job(spec)
         if not spec.key:
             # Whatever becomes of the connection, it is submitted once.
             spec = attrs.evolve(spec, key=uuid.uuid4().hex)
-        future = self._make_future()
+        future = self._make_future(allow_pickle=allow_pickle)
         self._thread.post(partial(self._run, future, spec))
         return future
 
@@ -267,3 +318,7 @@ class Cluster:
     @staticmethod
     def _fetch(ticket: str, stream: str, offset: int, node: RemoteNode) -> Deferred[bytes]:
         return node.output(ticket, stream, offset, _PIECE)
+
+
+def _variables(env: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((os.fsencode(name), os.fsencode(value)) for name, value in (env or {}).items())

@@ -27,15 +27,19 @@ class JobFuture(Future[T]):
     L{jobcluster.errors.JobclusterError} where the result cannot be had.
     """
 
-    def __init__(self, cancel: Callable[[str], str], read: Read) -> None:
+    def __init__(
+        self, cancel: Callable[[str], str], read: Read, *, allow_pickle: bool = False
+    ) -> None:
         """
         A job that is on its way.
 
         @param cancel: wishes the job of a ticket cancelled, and returns what becomes of it.
+        @param allow_pickle: whether a result that is a pickle may be opened.
         """
         super().__init__()
         self._cancel_job = cancel
         self._read = read
+        self._allow_pickle = allow_pickle
         self._ticket = ""
         self._acknowledged = threading.Event()
         self._lock = threading.Lock()
@@ -90,7 +94,7 @@ class JobFuture(Future[T]):
             self._end_cancelled()
             return
         try:
-            result = result_of(self._ticket, view, self._read)
+            result = result_of(self._ticket, view, self._read, allow_pickle=self._allow_pickle)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the job's
             self.fail(error)
             return

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from jobcluster.client.calls import exception_of_call, value_of_call
 from jobcluster.core.commands import COMMAND
+from jobcluster.core.functions import FUNCTION
 from jobcluster.core.values import Outcome, Status
 from jobcluster.core.views import JobView
 from jobcluster.errors import (
@@ -81,17 +83,27 @@ class CommandResult:
         return f"<CommandResult {self.ticket}: exit code {self.code} on {self.node}>"
 
 
-def result_of(ticket: str, view: JobView, read: Read) -> object:
+def result_of(ticket: str, view: JobView, read: Read, *, allow_pickle: bool) -> object:
     """
-    The result of a job that has succeeded: of a command a L{CommandResult}, of a sleep a text.
+    The result of a job that has succeeded: of a command a L{CommandResult}, of a function what it
+    has returned, of a sleep a text.
 
-    @raise JobError: if it has not.
+    @param allow_pickle: whether a pickle may be opened, and so run what it likes.
+    @raise JobError: if it has not; or the exception of a pickled function itself, caused by that.
+    @raise UserError: if it is a pickle that may not be opened, or cannot.
     """
     outcome = view.outcome
     if outcome is None or outcome.status != Status.SUCCEEDED:
-        raise error_of_job(ticket, view, read)
+        error = error_of_job(ticket, view, read)
+        if outcome is not None and view.kind == FUNCTION and allow_pickle:
+            raised = exception_of_call(view, outcome)
+            if raised is not None:
+                raise raised from error
+        raise error
     if view.kind == COMMAND:
         return CommandResult(ticket, view, outcome, read)
+    if view.kind == FUNCTION:
+        return value_of_call(view, outcome.value, allow_pickle=allow_pickle)
     return outcome.value.decode("utf-8", "replace")
 
 
@@ -110,11 +122,14 @@ def error_of_job(ticket: str, view: JobView, read: Read) -> JobError:
     if outcome.detail:
         parts.append(outcome.detail)
     line = outcome.err.decode("utf-8", "replace").strip().rpartition("\n")[2][:_EXCERPT]
-    if line:
+    # What a function has raised is in the detail already.
+    if line and view.kind != FUNCTION:
         parts.append(line)
     error = _ERRORS.get(outcome.status, JobError)(f"{ticket}: {': '.join(parts)}")
     error.ticket = ticket
     error.status = outcome.status
+    if view.kind == FUNCTION:
+        error.traceback = outcome.err.decode("utf-8", "replace")
     if view.kind == COMMAND:
         error.result = CommandResult(ticket, view, outcome, read)
     return error

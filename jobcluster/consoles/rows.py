@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from jobcluster.core.client_words import Shown
 from jobcluster.core.commands import COMMAND
+from jobcluster.core.functions import FUNCTION
 from jobcluster.core.views import JobView
 from jobcluster.errors import JobclusterError, PeerError
 from jobcluster.interfaces import IClusterView
@@ -41,7 +42,7 @@ def brief(view: JobView) -> JobView:
     The same job, of whose payload is left only what says what is to be run.
     """
     payload = view.payload
-    if view.kind == COMMAND:
+    if view.kind in (COMMAND, FUNCTION):
         payload = payload.partition(b"\n")[0]
     if len(payload) > _HEAD_LIMIT:
         payload = b""
@@ -50,9 +51,10 @@ def brief(view: JobView) -> JobView:
 
 def ended(view: JobView) -> JobView:
     """
-    The same job with nothing of its payload, for who waits for it knows what it was.
+    The same job with nothing of its payload, for who waits for it knows what it was; but of a
+    function what says how its value is to be read.
     """
-    return attrs.evolve(view, payload=b"")
+    return brief(view) if view.kind == FUNCTION else attrs.evolve(view, payload=b"")
 
 
 def explain(failure: Failure) -> tuple[str, str]:
