@@ -464,7 +464,7 @@ class LeftBehindTests(FunctionCase):
         log has a line about it.
         """
         self.assertFailed("ended before the function had returned", "nonsense", code=-9)
-        self.assertIn("a worker is killed, for what it has said", self.k.log)
+        self.assertIn("is killed, for what it has said: a frame is too long", self.k.log)
         self.assertIsInstance(self.value("pid"), int)
 
     def test_exit(self) -> None:
