@@ -13,7 +13,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from jobcluster.consoles import verbs
-from jobcluster.consoles.call import CALL_USAGE, read_call
+from jobcluster.consoles.call import CALL_DETAIL, read_call
 from jobcluster.consoles.run import RUN_USAGE, read_run
 from jobcluster.consoles.words import quote
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec, Status, parse_ticket
@@ -281,13 +281,7 @@ _VERBS: Final = {
         _read_call,
         "call [OPTIONS] MODULE:NAME [JSON ...]",
         "submit a job that calls a Python function",
-        f"""{CALL_USAGE} has its words parted and quoted as those of run.
-        The module is imported on the node that runs the job: from the directory that -d names, from
-        PYTHONPATH (which -e can set), or from what is installed there.
-        Each argument is a JSON value, with a name ahead of it or without: call math:pow 2 10, or
-        call builtins:int '"ff"' base=16.
-        What it returns, as JSON of at most 64 KiB, is the result; output has what it puts out.
-        The options are those of run, but for -i.""",
+        CALL_DETAIL,
         exact=True,
     ),
     "status": _Verb(
