@@ -18,12 +18,21 @@ from jobcluster.core.functions import FUNCTION, is_callable_name, named, pack_fu
 from jobcluster.core.values import Spec
 from jobcluster.errors import UserError
 
-__all__ = ["CALL_USAGE", "read_call"]
+__all__ = ["CALL_DETAIL", "CALL_USAGE", "read_call"]
 
 CALL_USAGE: Final = (
     f"call {OPTIONS_USAGE} [-e NAME=VALUE]... [-d DIRECTORY] [-t SECONDS] MODULE:NAME"
     " [[NAME=]JSON]..."
 )
+
+CALL_DETAIL: Final = f"""{CALL_USAGE} has its words parted and quoted as those of run.
+The module is imported on the node that runs the job: from the directory that -d names, from
+PYTHONPATH (which -e can set), or from what is installed there.
+Each argument is a JSON value, with a name ahead of it or without: call math:pow 2 10, or
+call builtins:int '"ff"' base=16.
+What it returns, as JSON of at most 64 KiB, is the result; output has what it puts out.
+The options are those of run, but for -i."""
+"""What C{help call} says."""
 
 _NAMED: Final = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
 

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from jobcluster.consoles import verbs
-from jobcluster.consoles.call import CALL_USAGE, read_call
+from jobcluster.consoles.call import CALL_DETAIL, read_call
 from jobcluster.consoles.options import OPTIONS_DETAIL
 from jobcluster.consoles.requests import (
     ALONE,
@@ -241,13 +241,7 @@ _VERBS: Final = {
         _read_call,
         "call [OPTIONS] MODULE:NAME [JSON ...]",
         "submit a job that calls a Python function",
-        f"""{CALL_USAGE} has its words parted and quoted as those of run.
-        The module is imported on the node that runs the job: from the directory that -d names, from
-        PYTHONPATH (which -e can set), or from what is installed there.
-        Each argument is a JSON value, with a name ahead of it or without: call math:pow 2 10, or
-        call builtins:int '"ff"' base=16.
-        What it returns, as JSON of at most 64 KiB, is the result; output has what it puts out.
-        The options are those of run, but for -i.""",
+        CALL_DETAIL,
         exact=True,
     ),
     "status": _Verb(

@@ -168,7 +168,7 @@ class Jobs:
         for pid in workers:
             self._workers.forget(pid)
         for run, code in ends:
-            if run.worker and not self._workers.gone(run):
+            if run.worker and not self._workers.gone(run) and code > 0:
                 run.detail = "its worker process cannot begin"
             self._take_returns()
             run.phase, run.code, run.left_at = LEAVING, code, time.monotonic()

@@ -307,7 +307,8 @@ class Workers:
         except BlockingIOError:
             return
         except FrameError as error:
-            note(f"a worker is killed, for what it has said: {error}")
+            whose = "that is idle" if worker.run is None else f"of {worker.run.ticket}"
+            note(f"the worker {whose} is killed, for what it has said: {error}")
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(worker.pid, signal.SIGKILL)
         except OSError:

@@ -35,6 +35,8 @@ class IdleTests(SynchronousTestCase):
         self.addCleanup(os.close, self.null)
         self.number = 0
         self.pids: set[int] = set()
+        self.returned: dict[int, bytes] = {}
+        """Of those that have come to their ends, by number."""
         self.addCleanup(self.end)
 
     def end(self) -> None:
@@ -65,14 +67,14 @@ class IdleTests(SynchronousTestCase):
         Wait until they have returned, and let their workers rest.
         """
         until = time.monotonic() + LIMIT
-        left = {run.number: run for run in runs}
-        while left:
+        while not {run.number for run in runs} <= self.returned.keys():
             self.assertLess(time.monotonic(), until)
             for key, events in self.selector.select(0.1):
                 key.data(events)
-            for run, said in self.workers.take_done():
-                self.assertEqual(b"%d" % run.pid, said.body)
-                self.workers.rest(left.pop(run.number))
+            self.returned |= {run.number: said.body for run, said in self.workers.take_done()}
+        for run in runs:
+            self.assertEqual(b"%d" % run.pid, self.returned[run.number])
+            self.workers.rest(run)
 
     def test_minute(self) -> None:
         """
