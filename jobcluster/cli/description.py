@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -33,6 +34,7 @@ class Description:
     environment: tuple[str, ...]
     directory: str | None
     stdin: str
+    timeout: float | None
     name: str
     tags: tuple[str, ...]
     key: str
@@ -72,13 +74,24 @@ class Description:
             tuple(variables),
             None if self.directory is None else os.fsencode(self.directory),
             stdin,
+            self.timeout or 0.0,
         )
+        return self.described(COMMAND, pack_command(command), key)
+
+    def described(self, kind: str, payload: bytes, key: str = "") -> Spec:
+        """
+        The job of that kind; without a key it gets one, so that whatever becomes of the connection
+        it is handed in once.
+
+        @param key: behind the key that was given, where there is one.
+        @raise UserError: if it makes no sense.
+        """
         spec = Spec(
-            COMMAND,
-            pack_command(command),
+            kind,
+            payload,
             self.priority,
             on_node_loss=OnNodeLoss.FAIL if self.once else OnNodeLoss.AGAIN,
-            key=self.key + key if self.key else "",
+            key=self.key + key if self.key else uuid.uuid4().hex,
             name=self.name,
             tags=self.tags,
         )
@@ -115,6 +128,13 @@ def describing(function: F) -> F:
                 default="",
                 metavar="FILE",
                 help="What it reads from its standard input: a file of this machine, or -.",
+            ),
+            click.option(
+                "-t",
+                "--timeout",
+                type=click.FloatRange(min=0, min_open=True, max=1e9, max_open=True),
+                metavar="SECONDS",
+                help="End it as timed out when it has run for so long.",
             ),
             click.option("--name", default="", help="What to call it."),
             click.option(

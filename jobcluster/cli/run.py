@@ -5,10 +5,8 @@ C{jobcluster run}: run a command in the cluster as if it ran here.
 from __future__ import annotations
 
 import sys
-import uuid
 from typing import Final
 
-import attrs
 import click
 
 from jobcluster.cli.common import Exit, Shell, verb
@@ -41,9 +39,6 @@ def command(shell: Shell, description: Description, argv: tuple[str, ...]) -> No
     Files that it reads must be there on the node that runs it.
     """
     spec = description.spec(argv, description.read_stdin())
-    if not spec.key:
-        # Whatever becomes of the connection, it is run once.
-        spec = attrs.evolve(spec, key=uuid.uuid4().hex)
     [answer] = shell.cluster.ask(lambda node: node.submit([spec]))
     if isinstance(answer, JobclusterError):
         raise answer

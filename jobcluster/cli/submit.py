@@ -5,14 +5,16 @@ C{jobcluster submit}: hand in jobs, and print their tickets.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Final, TextIO
 
 import click
 from twisted.internet.defer import Deferred
 
-from jobcluster.cli.common import Shell, fail, verb
+from jobcluster.cli.common import Exit, Shell, verb
 from jobcluster.cli.description import Description, describing, fill
 from jobcluster.client.remote import RemoteNode
 from jobcluster.core.values import SLEEP, Spec
@@ -20,7 +22,7 @@ from jobcluster.errors import JobclusterError, UserError
 
 __all__ = ["command"]
 
-_TOGETHER: Final = 5000
+_TOGETHER: Final = 1000
 """Jobs that are handed in before their tickets are printed."""
 
 _MOST: Final = 1_000_000
@@ -55,16 +57,16 @@ def command(
     Files that a command reads must be there on the node that runs it.
     """
     specs = _specs(description, array, lines, sleep, argv)
-    refused = 0
-    while batch := [spec for spec, _ in zip(specs, range(_TOGETHER), strict=False)]:
+    refused = False
+    while batch := list(islice(specs, _TOGETHER)):
         for answer in shell.cluster.ask(partial(_hand_in, batch)):
             if isinstance(answer, JobclusterError):
-                refused += 1
+                refused = True
                 click.echo(f"jobcluster: {answer}", err=True)
             else:
                 shell.say(answer, {"ticket": answer})
     if refused:
-        fail(UserError(f"{refused} jobs were refused."))
+        sys.exit(Exit.USAGE)
 
 
 def _hand_in(batch: list[Spec], node: RemoteNode) -> Deferred[tuple[str | JobclusterError, ...]]:
@@ -83,7 +85,7 @@ def _specs(
     if sleep is not None:
         if argv:
             raise UserError("--sleep is no command, and wants none behind it.")
-        yield Spec(SLEEP, b"%d" % sleep)
+        yield description.described(SLEEP, b"%d" % sleep)
         return
     stdin = description.read_stdin()
     many: Iterable[str]

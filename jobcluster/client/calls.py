@@ -115,7 +115,7 @@ def _pickled(shown: str, call: tuple[object, ...]) -> bytes:
     except ImportError as error:
         raise UserError(
             f"{shown} cannot be sent by its name with arguments that are JSON: for a pickle,"
-            " install jobcluster[pickle] here and on the nodes, and start those with --allow-pickle."
+            " install jobcluster[pickle] here and on the nodes; start those with --allow-pickle."
         ) from error
     try:
         data: bytes = cloudpickle.dumps(call)
