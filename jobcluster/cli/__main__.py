@@ -1,0 +1,8 @@
+"""
+C{python -m jobcluster.cli}: the command line, where it is not on the path.
+"""
+
+from jobcluster.cli.main import main
+
+if __name__ == "__main__":
+    main(prog_name="jobcluster")
