@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from jobcluster.core.description import ADMITTED_LABEL, MAX_LABELS, is_label
 from jobcluster.core.values import ADMITTED_NAME, is_name
 
 __all__ = [
@@ -211,6 +212,13 @@ def _slots(value: str) -> int | None:
     return None if value == "auto" else whole(0, 100_000)(value)
 
 
+def _labels(value: str) -> tuple[str, ...]:
+    labels = sorted({label.strip() for label in value.split(",")} - {""})
+    if len(labels) > MAX_LABELS or not all(map(is_label, labels)):
+        raise ValueError(f"at most {MAX_LABELS} labels parted by commas, each {ADMITTED_LABEL}")
+    return tuple(labels)
+
+
 _LOG_FORMAT: Final[Setting[Any]] = Setting(
     "log-format", "text", choice("text", "json"), "text or json (one object per line)"
 )
@@ -289,6 +297,12 @@ NODE: Final[tuple[Setting[Any], ...]] = (
     Setting("name", "", node_name, "the node's name; by default the host's, made to fit"),
     Setting(
         "slots", "auto", _slots, "how many jobs run at once; by default one for each usable core"
+    ),
+    Setting(
+        "labels",
+        "",
+        _labels,
+        "what this node has, parted by commas, for jobs that require it, such as gpu or mem=big",
     ),
     Setting(
         "min-free",

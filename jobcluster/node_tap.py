@@ -133,10 +133,15 @@ def makeService(options: Options) -> MultiService:
 
     chosen = options.chosen
     slots = chosen["slots"]
-    remark = "trusts its network" if chosen["trust-network"] else ""
+    labels = chosen["labels"]
+    remarks = ["labels " + " ".join(labels)] if labels else []
+    remarks += ["trusts its network"] if chosen["trust-network"] else []
     setup = Setup(
         settings=NodeSettings(
-            slots=_usable_cores() if slots is None else slots, version=VERSION, remark=remark
+            slots=_usable_cores() if slots is None else slots,
+            labels=labels,
+            version=VERSION,
+            remark="; ".join(remarks),
         ),
         name=chosen["name"],
         boot=boot_id(),

@@ -116,6 +116,13 @@ NODES = (
         says="a whole number from 0 to 100000",
     ),
     Case(
+        "labels",
+        default=(),
+        good={"": (), "gpu": ("gpu",), "mem=big, gpu,gpu": ("gpu", "mem=big")},
+        bad=("GPU", "a b", "-x", "a" * 64, ",".join(f"l{number}" for number in range(33))),
+        says="at most 32 labels parted by commas",
+    ),
+    Case(
         "min-free",
         default=64 << 20,
         good={"0": 0, "5": 5, "2K": 2048, "64M": 64 << 20, "3G": 3 << 30},

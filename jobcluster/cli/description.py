@@ -16,6 +16,7 @@ import attrs
 import click
 
 from jobcluster.core.commands import COMMAND, Command, pack_command
+from jobcluster.core.description import join_tags
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import OnNodeLoss, Spec
 from jobcluster.errors import UserError
@@ -39,6 +40,7 @@ class Description:
     tags: tuple[str, ...]
     key: str
     priority: int
+    requires: tuple[str, ...]
     once: bool
 
     def read_stdin(self) -> bytes:
@@ -90,6 +92,7 @@ class Description:
             kind,
             payload,
             self.priority,
+            join_tags(self.requires),
             on_node_loss=OnNodeLoss.FAIL if self.once else OnNodeLoss.AGAIN,
             key=self.key + key if self.key else uuid.uuid4().hex,
             name=self.name,
@@ -147,6 +150,13 @@ def describing(function: F) -> F:
                 help="The same key at the same node is the same job, however often it is said.",
             ),
             click.option("--priority", type=int, default=0, help="The greatest goes first."),
+            click.option(
+                "--require",
+                "requires",
+                multiple=True,
+                metavar="LABEL",
+                help="A label that the node must have which runs it; repeatable.",
+            ),
             click.option(
                 "--once",
                 is_flag=True,

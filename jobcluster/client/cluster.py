@@ -25,6 +25,7 @@ from jobcluster.client.remote import RemoteNode
 from jobcluster.client.results import CommandResult
 from jobcluster.client.thread import ReactorThread
 from jobcluster.core.commands import COMMAND, Command, pack_command
+from jobcluster.core.description import join_tags
 from jobcluster.core.functions import FUNCTION, pack_function
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
@@ -93,6 +94,7 @@ class Cluster(Executor):
         tags: Sequence[str] = (),
         key: str = "",
         priority: int = 0,
+        require: Sequence[str] = (),
         on_node_loss: str = OnNodeLoss.AGAIN,
     ) -> JobFuture[T]:
         """
@@ -120,6 +122,7 @@ class Cluster(Executor):
                 FUNCTION,
                 pack_function(function),
                 priority,
+                join_tags(require),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,
@@ -140,6 +143,7 @@ class Cluster(Executor):
         tags: Sequence[str] = (),
         key: str = "",
         priority: int = 0,
+        require: Sequence[str] = (),
         on_node_loss: str = OnNodeLoss.AGAIN,
     ) -> JobFuture[CommandResult]:
         """
@@ -155,6 +159,7 @@ class Cluster(Executor):
         @param tags: to find it by.
         @param key: the same key at the same node is the same job, also for another program.
         @param priority: the greater goes first.
+        @param require: labels that the node must have which runs it.
         @param on_node_loss: C{"again"}, or C{"fail"} to have it run at most once.
         @return: a future of a L{CommandResult}; one that failed raises a
             L{jobcluster.errors.JobFailedError}, whose C{result} has its exit code and output.
@@ -172,6 +177,7 @@ class Cluster(Executor):
                 COMMAND,
                 pack_command(command),
                 priority,
+                join_tags(require),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,

@@ -11,13 +11,23 @@ from typing import ClassVar, Final
 import attrs
 
 from jobcluster.consoles.words import quote
-from jobcluster.core.description import MAX_KEY, MAX_NAME, MAX_PRIORITY, MAX_TAG, MAX_TAGS, fault_of
+from jobcluster.core.description import (
+    MAX_KEY,
+    MAX_NAME,
+    MAX_PRIORITY,
+    MAX_TAG,
+    MAX_TAGS,
+    fault_of,
+    join_tags,
+)
 from jobcluster.core.values import OnNodeLoss, Spec
 from jobcluster.errors import UserError
 
 __all__ = ["OPTIONS_DETAIL", "OPTIONS_USAGE", "Options", "shown"]
 
-OPTIONS_USAGE: Final = "[--once] [--key KEY] [--name NAME] [--tag TAG]... [--priority N]"
+OPTIONS_USAGE: Final = (
+    "[--once] [--key KEY] [--name NAME] [--tag TAG]... [--priority N] [--require LABEL]..."
+)
 
 OPTIONS_DETAIL: Final = f"""
 If the node that runs a job is lost, the job is run again elsewhere; with --once it is run at most
@@ -28,7 +38,9 @@ has at most {MAX_KEY} characters).
 --name and --tag are shown by status and found by list (a name has at most {MAX_NAME} characters; a
 job has at most {MAX_TAGS} tags, of at most {MAX_TAG} characters without blanks and commas).
 --priority is a number from {-MAX_PRIORITY} to {MAX_PRIORITY}, 0 if it is not said: of jobs that
-wait the greatest is started first."""
+wait the greatest is started first.
+--require names a label that the node must have which runs it (see --labels of the nodes); as long
+as there is none, the job waits."""
 
 _NUMBER: Final = re.compile(rb"[+-]?[0-9]{1,9}")
 
@@ -44,6 +56,7 @@ class Options:
         b"--name": "a name",
         b"--tag": "a tag",
         b"--priority": "a number",
+        b"--require": "a label",
     }
     """The options that have a value, and what that is."""
 
@@ -52,6 +65,7 @@ class Options:
     name: str | None = None
     tags: list[str] = attrs.Factory(list)
     priority: int | None = None
+    requires: list[str] = attrs.Factory(list)
 
     def read(self, words: Sequence[bytes], usage: str, begins: bytes) -> Sequence[bytes]:
         """
@@ -87,6 +101,8 @@ class Options:
         match option:
             case b"--tag":
                 self.tags.append(_text(option, value))
+            case b"--require":
+                self.requires.append(_text(option, value))
             case b"--key" if self.key is None:
                 self.key = _text(option, value)
             case b"--name" if self.name is None:
@@ -106,6 +122,7 @@ class Options:
             kind,
             payload,
             self.priority or 0,
+            join_tags(self.requires),
             on_node_loss=OnNodeLoss.FAIL if self.once else OnNodeLoss.AGAIN,
             key=self.key or "",
             name=self.name or "",

@@ -1,9 +1,11 @@
 """
-What a client may say about a job besides what is to be run: its key, name, tags and priority.
+What a client may say about a job besides what is to be run: its key, name, tags and priority, and
+the labels that a node must have.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
@@ -14,7 +16,9 @@ from jobcluster.core.values import Spec
 from jobcluster.errors import UserError
 
 __all__ = [
+    "ADMITTED_LABEL",
     "MAX_KEY",
+    "MAX_LABELS",
     "MAX_NAME",
     "MAX_PRIORITY",
     "MAX_TAG",
@@ -22,6 +26,7 @@ __all__ = [
     "are_plain",
     "digest_of",
     "fault_of",
+    "is_label",
     "join_tags",
     "split_tags",
 ]
@@ -37,6 +42,14 @@ MAX_TAGS: Final = 32
 MAX_PRIORITY: Final = 1000
 """The greatest priority; the smallest is as far below 0."""
 
+MAX_LABELS: Final = 32
+"""The most labels of one node, and the most that one job requires."""
+
+ADMITTED_LABEL: Final = "lower-case letters, digits and . _ = -, at most 63, the first no sign"
+"""How a label may look, in words for the user."""
+
+_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._=-]{0,62}", re.ASCII)
+
 _SHOWN: Final = 40
 
 
@@ -44,8 +57,8 @@ def are_plain(specs: Iterable[Spec]) -> bool:
     """
     Whether nothing is said of any of these jobs that could be wrong, or known.
     """
-    for spec in specs:  # noqa: SIM110 - a generator takes twice as long, and most jobs are plain
-        if spec.key or spec.name or spec.tags or spec.priority:
+    for spec in specs:
+        if spec.key or spec.name or spec.tags or spec.priority or spec.requires:
             return False
     return True
 
@@ -61,6 +74,7 @@ def fault_of(spec: Spec) -> UserError | None:
         _fault_of_text("key", spec.key, MAX_KEY)
         or _fault_of_text("name", spec.name, MAX_NAME)
         or _fault_of_tags(spec.tags)
+        or _fault_of_labels(spec.requires)
     )
     if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
         wrong = wrong or f"A priority is a number from {-MAX_PRIORITY} to {MAX_PRIORITY}."
@@ -87,6 +101,25 @@ def _fault_of_tags(tags: tuple[str, ...]) -> str:
         if wrong:
             return wrong
     return ""
+
+
+def _fault_of_labels(requires: str) -> str:
+    labels = split_tags(requires)
+    if len(labels) > MAX_LABELS:
+        return f"A job requires {MAX_LABELS} labels at most, and not {len(labels)}."
+    for label in labels:
+        if not is_label(label):
+            return f"A label has {ADMITTED_LABEL}: {_quote(label)} is none."
+    if join_tags(labels) != requires:
+        return f"What a job requires is sorted, each label once: {_quote(requires)} is not."
+    return ""
+
+
+def is_label(text: str) -> bool:
+    """
+    Whether this may be the label of a node: see L{ADMITTED_LABEL}.
+    """
+    return _LABEL.fullmatch(text) is not None
 
 
 def _quote(text: str) -> str:

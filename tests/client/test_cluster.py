@@ -138,6 +138,16 @@ class ClusterTests(LiveCase):
                 ask()
         self.assertFalse(other.cancel())
 
+    def test_requirements(self) -> None:
+        """
+        What is required is said in any order, and must be labels.
+        """
+        future = self.cluster.command(["echo"], require=["b", "a", "b"])
+        self.assertEqual("waiting", self.cluster.status(future.ticket).state)
+        future.cancel()
+        with self.assertRaisesRegex(UserError, "label"):
+            self.cluster.command(["echo"], require=["No Label"])
+
     def test_node_restarted(self) -> None:
         """
         A node that is killed and comes back costs a pause.

@@ -299,8 +299,8 @@ class ParseTests(SynchronousTestCase):
         for verb in ("status", "result", "r", "wait", "output", "cancel"):
             for rest in ("", f" {ticket(0)} {ticket(1)}"):
                 self.assertRefused(verb + rest, "TICKET")
-        self.assertRefused("sleep", "sleep [--once]", "] MS")
-        self.assertRefused("sleep 1 2", "sleep [--once]", "] MS")
+        self.assertRefused("sleep", "sleep [--once]", "LABEL]... MS")
+        self.assertRefused("sleep 1 2", "sleep [--once]", "LABEL]... MS")
         self.assertRefused("sleep --twice 2", "no option of sleep", "--key")
 
     def test_unknown(self) -> None:
@@ -326,7 +326,7 @@ class ParseTests(SynchronousTestCase):
         """
         blanks = " \t" * 130_000
         self.assertEqual(sleep(b"1"), parse(f"{blanks}sleep{blanks}1{blanks}"))
-        self.assertRefused(f"sleep 1{blanks}2", "sleep [--once]", "] MS")
+        self.assertRefused(f"sleep 1{blanks}2", "sleep [--once]", "LABEL]... MS")
         self.assertRefused(f"{blanks}x{blanks}y{blanks}z{blanks}", "'x'")
 
     @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=40))

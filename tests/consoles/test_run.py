@@ -110,11 +110,15 @@ class ReadTests(SynchronousTestCase):
         """
         What may be said of any job is said ahead of the command, among its other options.
         """
-        request = parse("run --key k -e A=1 --name n --tag b --priority +7 --tag a -- env --key x")
+        request = parse(
+            "run --key k -e A=1 --name n --tag b --priority +7 --require y --tag a --require x"
+            " -- env --key x"
+        )
         if not isinstance(request, Submit):
             self.fail("nothing is submitted")
         spec = request.spec
         self.assertEqual(("k", "n", ("b", "a"), 7), (spec.key, spec.name, spec.tags, spec.priority))
+        self.assertEqual("x,y", spec.requires)
         wanted = Command((b"env", b"--key", b"x"), ((b"A", b"1"),))
         self.assertEqual(wanted, unpack_command(spec.payload))
 

@@ -72,6 +72,19 @@ class FaultTests(SynchronousTestCase):
         self.assert_fault("A tag has no blanks and commas: 'a b' does", tags=("a b",))
         self.assert_fault("A tag has no blanks and commas: 'a,b' does", tags=("a,b",))
 
+    def test_labels(self) -> None:
+        """
+        What is required is a sorted list of labels, each once.
+        """
+        for good in ("gpu", "a,b", "mem=big", "x.y_z-1"):
+            self.assertIsNone(fault_of(attrs.evolve(PLAIN, requires=good)))
+        for wrong in ("GPU", "a b", "-a", "ä", "a" * 64, ",", "a,"):
+            self.assert_fault("A label has lower-case letters", requires=wrong)
+        for wrong in ("b,a", "a,a"):
+            self.assert_fault("sorted, each label once", requires=wrong)
+        many = ",".join(f"{number:02}" for number in range(33))
+        self.assert_fault("A job requires 32 labels at most, and not 33.", requires=many)
+
     def test_priority(self) -> None:
         """
         A priority is within its limits.
