@@ -172,9 +172,11 @@ class ClientPeer(BoundedAMP):
     @_answering
     async def _submit(self, *, jobs: tuple[Spec, ...], watch: bool) -> _Answer:
         _check_count(jobs, JOBS_AT_ONCE, "jobs")
+        if watch:
+            self._require_room(len(jobs))
         rows = await submit_all(self._view, jobs)
         if watch and self.transport is not None:
-            self._add_to_watch([row.text for row in rows if not row.error])
+            self._watch.add([row.text for row in rows if not row.error])
         return {"rows": rows}
 
     @_answering
@@ -191,7 +193,8 @@ class ClientPeer(BoundedAMP):
     @_answering
     async def _start_watching(self, *, tickets: tuple[str, ...]) -> _Answer:
         _check_count(tickets, TICKETS_AT_ONCE, "tickets")
-        self._add_to_watch(tickets)
+        self._require_room(len(tickets))
+        self._watch.add(tickets)
         return {}
 
     @_answering
@@ -243,10 +246,12 @@ class ClientPeer(BoundedAMP):
 
     # -- watching ----------------------------------------------------------------------------------
 
-    def _add_to_watch(self, tickets: Sequence[str]) -> None:
-        if self._watch.count + len(tickets) > MOST_WATCHED:
-            raise UserError(f"More than {MOST_WATCHED} jobs would be watched over this connection.")
-        self._watch.add(tickets)
+    def _require_room(self, more: int) -> None:
+        if self._watch.count + more > MOST_WATCHED:
+            raise UserError(
+                f"More than {MOST_WATCHED} jobs would be waited for at once over this connection:"
+                " wait for some to end."
+            )
 
     def _push(self, rows: Sequence[Shown]) -> Deferred[dict[str, Any]]:
         told = self._calls.call(commands.Changed, {"rows": rows})

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from jobcluster.consoles.rows import SHOWN_AT_ONCE, ask_ended, size_of
+from jobcluster.consoles.rows import SHOWN_AT_ONCE, ask_ended, show_all, size_of
 from jobcluster.core.client_words import Shown
 from jobcluster.interfaces import IClusterView
 
@@ -24,6 +24,12 @@ MOST_WATCHED: Final = 200_000
 
 _UNANSWERED: Final = 2
 """Boxes that the client has not answered: the rest waits, and merges."""
+
+_KEPT: Final = 16 * 2**20
+"""Bytes of results that are kept for a client that does not take them as fast as they come."""
+
+_LOOKED_UP: Final = 64
+"""Results that are looked up together."""
 
 _LOG: Final = Logger(namespace="jobcluster.client")
 
@@ -50,6 +56,9 @@ class Watch:
         self._push = push
         self._waits: dict[str, Deferred[Shown]] = {}
         self._ended: deque[Shown] = deque()
+        """What is to be told; without view and error where it is to be looked up first."""
+        self._kept = 0
+        """Bytes of that."""
         self._unanswered = 0
         self._flushing: IDelayedCall | None = None
 
@@ -91,6 +100,12 @@ class Watch:
     def _tell(self, shown: Shown) -> None:
         if self._waits.pop(shown.ticket, None) is None:
             return
+        size = size_of(shown)
+        if self._kept + size > _KEPT:
+            # The client is slow, and the node remembers it anyhow.
+            shown = Shown(shown.ticket)
+            size = size_of(shown)
+        self._kept += size
         self._ended.append(shown)
         self._flush_soon()
 
@@ -108,8 +123,20 @@ class Watch:
             size = size_of(rows[0])
             while self._ended and (size := size + size_of(self._ended[0])) <= SHOWN_AT_ONCE:
                 rows.append(self._ended.popleft())
+            self._kept -= sum(map(size_of, rows))
             self._unanswered += 1
-            maybeDeferred(self._push, rows).addCallbacks(self._taken, self._not_taken)
+            pushing = Deferred.fromCoroutine(self._push_all(rows))
+            pushing.addCallbacks(self._taken, self._not_taken)
+
+    async def _push_all(self, rows: Sequence[Shown]) -> None:
+        known = [row for row in rows if row.view is not None or row.error]
+        if known:
+            await self._push(known)
+        left = [row.ticket for row in rows if row.view is None and not row.error]
+        while left:
+            shown = await show_all(self._view, left[:_LOOKED_UP])
+            await self._push(shown)
+            del left[: len(shown)]
 
     def _taken(self, _: object) -> None:
         self._unanswered -= 1

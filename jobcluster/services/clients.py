@@ -121,7 +121,13 @@ class ClusterClient:
         """
         See L{IClusterView.wait}.
         """
-        return Deferred.fromCoroutine(self._wait(ticket))
+        try:
+            origin, job = self._parse(ticket)
+        except JobclusterError:
+            return fail()
+        if origin == self.name:
+            return self._end_of_own(job)
+        return Deferred.fromCoroutine(self._wait(origin, job))
 
     def cancel(self, ticket: str) -> Deferred[str]:
         """
@@ -193,10 +199,7 @@ class ClusterClient:
             return await self._own(job)
         return self._shown(await self._ask(Ask(origin, "view", job)))
 
-    async def _wait(self, ticket: str) -> JobView:
-        origin, job = self._parse(ticket)
-        if origin == self.name:
-            return await self._own_ended(job, None)
+    async def _wait(self, origin: str, job: int) -> JobView:
         while True:
             view = self._shown(await self._ask(Ask(origin, "wait", job, MOST_PATIENCE)))
             if view.outcome is not None:
@@ -304,7 +307,25 @@ class ClusterClient:
             raise ExpiredTicketError
         return self._overlaid(view)
 
-    async def _own_ended(self, job: int, patience: float | None) -> JobView:
+    def _end_of_own(self, job: int) -> Deferred[JobView]:
+        """
+        Fires with a job once it has ended; of the many that wait for days none keeps more than this
+        Deferred.
+        """
+        # First listen, then look: an outcome between the two must not be missed.
+        ended = self._node.end_of(job)
+        if not self._is_live(job):
+            waiters = self._node.waiters
+
+            def tell(view: JobView) -> None:
+                if view.outcome is not None:
+                    waiters.tell(view)
+
+            looking = Deferred.fromCoroutine(self._own(job)).addCallback(tell)
+            looking.addErrback(lambda failure: waiters.fail(job, ended, failure))
+        return ended
+
+    async def _own_ended(self, job: int, patience: float) -> JobView:
         """
         A job once it has ended, or as it is when the patience is over.
         """
@@ -316,8 +337,7 @@ class ClusterClient:
                 view = await self._own(job)
                 if view.outcome is not None:
                     return view
-            if patience is not None:
-                timer = self._clock.callLater(patience, ended.cancel)
+            timer = self._clock.callLater(patience, ended.cancel)
             return await ended
         except CancelledError:
             if timer is None or timer.active():

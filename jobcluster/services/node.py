@@ -35,6 +35,7 @@ from jobcluster.interfaces import IOutputs, IRunner, IStore
 from jobcluster.services.balancer_link import BalancerLink
 from jobcluster.services.life import Life, Parts
 from jobcluster.services.recent import Recent
+from jobcluster.services.requests import Waiters
 from jobcluster.services.setup import Setup
 from jobcluster.services.upkeep import Upkeep
 
@@ -330,6 +331,11 @@ class NodeService(Service):
         Fires with a job of this node that has no outcome yet, when it has one; may be cancelled.
         """
         return self._parts.waiters.add(job)
+
+    @property
+    def waiters(self) -> Waiters:
+        """Those who wait for outcomes of its jobs."""
+        return self._parts.waiters
 
     def payload(self, job: int, store: str, offset: int, limit: int) -> Deferred[bytes]:
         """

@@ -5,9 +5,11 @@ Clients who wait: for the answer to a request, or for the outcome of a job.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from jobcluster.core.actions import Answer
 from jobcluster.core.views import JobView
@@ -72,17 +74,16 @@ class Waiters:
         """
         Fires with a job when it has ended; may be cancelled.
         """
-
-        def forget(waiter: Deferred[JobView]) -> None:
-            waiters = self._waiting.get(job, [])
-            if waiter in waiters:
-                waiters.remove(waiter)
-            if not waiters:
-                self._waiting.pop(job, None)
-
-        waiter: Deferred[JobView] = Deferred(forget)
+        waiter: Deferred[JobView] = Deferred(partial(self._forget, job))
         self._waiting.setdefault(job, []).append(waiter)
         return waiter
+
+    def _forget(self, job: int, waiter: Deferred[JobView]) -> None:
+        waiters = self._waiting.get(job, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiting.pop(job, None)
 
     def tell(self, view: JobView) -> None:
         """
@@ -90,6 +91,14 @@ class Waiters:
         """
         for waiter in self._waiting.pop(view.job, ()):
             waiter.callback(view)
+
+    def fail(self, job: int, waiter: Deferred[JobView], failure: Failure) -> None:
+        """
+        This one cannot wait for that job.
+        """
+        if not waiter.called:
+            self._forget(job, waiter)
+            waiter.errback(failure)
 
     async def look(self, store: IStore) -> None:
         """

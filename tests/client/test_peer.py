@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -29,7 +29,7 @@ from jobcluster.errors import (
 )
 from jobcluster.testing.processes import ADDRESS, Process, connect
 from jobcluster.wire import client_commands as commands
-from tests.client.cases import ClientCase, outcome_of, sleep
+from tests.client.cases import ClientCase, command, outcome_of, sleep
 
 
 class _Stranger(Protocol):
@@ -186,8 +186,8 @@ class BadInputTests(PeerCase):
         More than one call may have is refused.
         """
         many = ["a.0000000000000"] * (consoles_amp.TICKETS_AT_ONCE + 1)
-        for command in (commands.Query, commands.Watch, commands.Cancel):
-            self.assert_refused(UserError, "send at most", command, tickets=many)
+        for asked in (commands.Query, commands.Watch, commands.Cancel):
+            self.assert_refused(UserError, "send at most", asked, tickets=many)
         self.assert_refused(UserError, "send at most", commands.Wait, tickets=many, patience=1.0)
         jobs = [sleep(1)] * (consoles_amp.JOBS_AT_ONCE + 1)
         self.assert_refused(UserError, "send at most", commands.Submit, jobs=jobs, watch=False)
@@ -253,6 +253,33 @@ class WatchTests(PeerCase):
         view = self.changes[1].view
         assert view is not None  # noqa: S101 - for the types
         self.assertEqual(b"slept 500 ms", outcome_of(view).value)
+
+    def test_slow(self) -> None:
+        """
+        A client that takes its time gets everything in the end, and the node keeps little for it.
+        """
+        answers: list[Deferred[dict[str, object]]] = []
+
+        def hear(rows: tuple[Shown, ...]) -> Deferred[dict[str, object]]:
+            self.changes.extend(rows)
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.raw.responders[commands.Changed] = hear
+        stdin = b"y" * 60_000
+        tickets = self.get(self.submit([command(b"cat", stdin=stdin) for _ in range(400)]), 600)
+        self.get(self.call(commands.Watch, tickets=tickets))
+        self.get(gatherResults([self.node.wait(ticket) for ticket in tickets]), 600)
+        self.assertLess(len(self.changes), 200)
+        answered = 0
+        while answered < len(answers):
+            answers[answered].callback({})
+            answered += 1
+            self.memory.advance(0.1)
+        self.assertEqual(set(tickets), {row.ticket for row in self.changes})
+        self.assertEqual(400, len(self.changes))
+        views = [row.view for row in self.changes if row.view is not None]
+        self.assertEqual({stdin}, {outcome_of(view).out for view in views})
 
     def test_bad_watch(self) -> None:
         """

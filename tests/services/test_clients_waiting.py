@@ -153,11 +153,11 @@ class WaitTests(ServiceCase):
         # It is not in memory any more, and not on the disk yet.
         node.store.viewing = reading = Deferred[None]()
         waiting = node.client.wait(format_ticket("a", job))
+        self.assertNoResult(waiting)
         node.disk.write()
         node.disk.hold = False
-        self.assertNoResult(waiting)
-        reading.callback(None)
         self.assertEqual(Status.CANCELLED, outcome_of(self.successResultOf(waiting)).status)
+        reading.callback(None)
 
     def test_over_the_network(self) -> None:
         """
