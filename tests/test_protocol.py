@@ -25,7 +25,15 @@ from jobcluster.consoles.rows import SHOWN_AT_ONCE
 from jobcluster.consoles.watching import _UNANSWERED, MOST_WATCHED
 from jobcluster.core.client_words import CLIENT_VERSION, Greeting, Listing, Shown, Told
 from jobcluster.core.commands import LONGEST
-from jobcluster.core.description import MAX_KEY, MAX_NAME, MAX_PRIORITY, MAX_TAG, MAX_TAGS
+from jobcluster.core.description import (
+    ADMITTED_LABEL,
+    MAX_KEY,
+    MAX_LABELS,
+    MAX_NAME,
+    MAX_PRIORITY,
+    MAX_TAG,
+    MAX_TAGS,
+)
 from jobcluster.core.payloads import MAX_SLEEP
 from jobcluster.core.values import Outcome, Spec, Status
 from jobcluster.core.views import (
@@ -69,7 +77,9 @@ LIMITS: Final = [
     f"{MOST_PATIENCE:,.0f}",
     f"{_UNANSWERED:,}",
     f"{CALL_LIMIT:,.0f}",
-    *(f"{most:,}" for most in (MAX_KEY, MAX_NAME, MAX_TAG, MAX_TAGS, MAX_PRIORITY, MAX_SLEEP)),
+    *(f"{most:,}" for most in (MAX_KEY, MAX_NAME, MAX_TAG, MAX_TAGS, MAX_LABELS)),
+    f"{MAX_PRIORITY:,}",
+    f"{MAX_SLEEP:,}",
     f"{LONGEST:,.0f}",
 ]
 """As they stand in their table, in that order."""
@@ -195,6 +205,8 @@ class PageTests(SynchronousTestCase):
             self.assertIn(f"``{status}``", self.sections["Outcome"])
         for state in {*STATES} - statuses:
             self.assertIn(f"``{state}``", self.sections["Listing"])
+        label = ADMITTED_LABEL.replace(". _ = -", "``. _ = -``").partition(", the first")[0]
+        self.assertIn(f"a label of {label}", self.sections["Spec"])
 
     def test_limits(self) -> None:
         """

@@ -1,5 +1,5 @@
 """
-The README, held against the settings and the verbs that there are.
+The README, held against the settings, the verbs and the exit codes that there are.
 """
 
 import re
@@ -7,8 +7,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import click
 from twisted.trial.unittest import SynchronousTestCase
 
+from jobcluster.cli.common import Exit
+from jobcluster.cli.main import main
+from jobcluster.client.finding import VARIABLE
 from jobcluster.config import BALANCER, NODE, Setting
 from jobcluster.consoles.grammar import Say, parse
 from jobcluster.consoles.run import RUN_USAGE
@@ -135,6 +139,39 @@ class SessionsTests(SynchronousTestCase):
         How C{run} is used is said as the console says it.
         """
         self.assertEqual([RUN_USAGE], re.findall(r"``(run \[.*?)``", self.page))
+
+
+class CommandLineTests(SynchronousTestCase):
+    """
+    The section about the command line.
+    """
+
+    def setUp(self) -> None:
+        """
+        Read it.
+        """
+        page = README.read_text("utf-8")
+        self.section = page.partition("\nThe command line\n---")[2].partition("\nFrom Python\n---")[
+            0
+        ]
+
+    def test_verbs(self) -> None:
+        """
+        Every verb is there, in the order of the help, and no other is used.
+        """
+        verbs = main.list_commands(click.Context(main))
+        self.assertEqual(verbs, re.findall(r"(?m)^``(\w+)``  ", self.section))
+        used = re.findall(r"(?:\$ |\| |\$\()jobcluster (\w+)", self.section)
+        self.assertGreater(len(used), 10)
+        self.assertLessEqual({*used}, {*verbs})
+
+    def test_exit_codes(self) -> None:
+        """
+        Every exit code is there, and the variable that says where the node is.
+        """
+        codes = [code for name, code in vars(Exit).items() if name.isupper()]
+        self.assertEqual(codes, [*map(int, re.findall(r"(?m)^(\d+)  ", self.section))])
+        self.assertIn(f"``{VARIABLE}``", self.section)
 
 
 class TablesTests(SynchronousTestCase):
