@@ -17,16 +17,17 @@ from twisted.python.failure import Failure
 from jobcluster.client.cluster import Cluster
 from jobcluster.client.finding import VARIABLE
 from jobcluster.client.remote import RemoteNode
-from jobcluster.consoles.words import describe_error
+from jobcluster.consoles.words import one_line
 from jobcluster.errors import (
     JobclusterError,
     NodeUnreachableError,
     UserError,
 )
 
-__all__ = ["Exit", "Shell", "fail", "verb"]
+__all__ = ["Exit", "Shell", "connecting", "fail", "verb"]
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -112,9 +113,12 @@ class Shell:
 
     def say_error(self, ticket: str, error: JobclusterError) -> None:
         """
-        Print what is wrong with one of some tickets.
+        Say what is wrong with one of some tickets.
         """
-        self.say(f"{ticket}  {describe_error(error)}", {"ticket": ticket, "error": str(error)})
+        if self.as_json:
+            self.say("", {"ticket": ticket, "error": str(error)})
+        else:
+            click.echo(f"jobcluster: {one_line(ticket)}: {one_line(str(error))}", err=True)
 
 
 def fail(error: JobclusterError, code: int = 0) -> NoReturn:
@@ -134,23 +138,44 @@ def fail(error: JobclusterError, code: int = 0) -> NoReturn:
     sys.exit(code)
 
 
-def verb(function: Callable[..., R]) -> Callable[..., R]:
+def connecting(function: F) -> F:
     """
-    Make a function a verb: it is given a L{Shell} first, and its errors are one line each.
+    Have a command take C{--connect} and C{--json}.
     """
-
-    @click.option(
+    place = click.option(
         "--connect",
-        envvar=VARIABLE,
         default="",
         metavar="ENDPOINT",
         help="The node: tcp:HOST:PORT, HOST:PORT or the path of a socket."
         f"  [${VARIABLE}; by default one of this machine]",
     )
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+    form = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object a line, for programs."
+    )
+    return place(form(function))
+
+
+def verb(function: Callable[..., R]) -> Callable[..., R]:
+    """
+    Make a function a verb: it is given a L{Shell} first, and its errors are one line each.
+    """
+
+    @connecting
+    @click.pass_context
     @wraps(function)
-    def called(*args: Any, connect: str, as_json: bool, **kwargs: Any) -> R:  # noqa: ANN401
-        shell = Shell(connect, as_json=as_json)
+    def called(
+        context: click.Context,
+        /,
+        *args: Any,  # noqa: ANN401 - whatever the verb asks for
+        connect: str,
+        as_json: bool,
+        **kwargs: Any,  # noqa: ANN401 - likewise
+    ) -> R:
+        # They may be said ahead of the verb, too.
+        ahead = context.find_root().params
+        shell = Shell(
+            connect or ahead.get("connect") or "", as_json=as_json or ahead.get("as_json", False)
+        )
         try:
             return function(shell, *args, **kwargs)
         except JobclusterError as error:

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from jobcluster import __version__
+from jobcluster.cli.common import connecting
 
 __all__ = ["main"]
 
@@ -59,8 +60,9 @@ class _Verbs(click.Group):
     " error; 2 wrong usage; 3 no node answers; 4 not ended yet; 130 interrupted. run exits with"
     " what its command exits with.",
 )
+@connecting
 @click.version_option(__version__, prog_name="jobcluster")
-def main() -> None:
+def main(connect: str, as_json: bool) -> None:  # noqa: FBT001 - click's way
     """
     Hand jobs to a cluster, and ask what became of them.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TextIO
 
@@ -65,6 +66,7 @@ def command(
     What each puts out is printed in the order of the lines, as soon as those before it have ended.
     With --key the whole can be started again, at the same node, after it was interrupted, and
     nothing runs twice that had been handed in: each line's key is that key and the line's number.
+    Without, Ctrl-C cancels what was handed in.
     Exits with 0 if all have succeeded.
     """
     if description.stdin == "-":
@@ -78,25 +80,47 @@ def command(
     failed = 0
     progress = None if quiet or not sys.stderr.isatty() else _make_progress()
     shown: AbstractContextManager[Any] = progress or nullcontext()
-    with shown:
-        task = None if progress is None else progress.add_task("", total=len(texts))
-        for text, future in zip(texts, _ahead(shell, specs), strict=True):
-            failed += not _print(shell, text, future)
-            if progress is not None and task is not None:
-                progress.advance(task)
+    handed: deque[JobFuture[CommandResult]] = deque()
+    try:
+        with shown:
+            task = None if progress is None else progress.add_task("", total=len(texts))
+            for text, future in zip(texts, _ahead(shell, specs, handed), strict=True):
+                failed += not _print(shell, text, future)
+                if progress is not None and task is not None:
+                    progress.advance(task)
+    except (KeyboardInterrupt, BrokenPipeError):
+        _give_up(shell, handed, is_keyed=bool(description.key))
+        raise
     if failed:
         click.echo(f"jobcluster: {failed} of {len(texts)} did not succeed", err=True)
         sys.exit(Exit.FAILED)
 
 
-def _ahead(shell: Shell, specs: Iterable[Spec]) -> Iterator[JobFuture[CommandResult]]:
-    """Hand jobs in well ahead of those that are waited for."""
-    handed: deque[JobFuture[CommandResult]] = deque()
+def _ahead(
+    shell: Shell, specs: Iterable[Spec], handed: deque[JobFuture[CommandResult]]
+) -> Iterator[JobFuture[CommandResult]]:
+    """Hand jobs in well ahead of those that are waited for, which are the first of them."""
     for spec in specs:
         handed.append(shell.cluster.submit_spec(spec))
         if len(handed) >= _AHEAD:
-            yield handed.popleft()
-    yield from handed
+            yield handed[0]
+            handed.popleft()
+    while handed:
+        yield handed[0]
+        handed.popleft()
+
+
+def _give_up(shell: Shell, handed: deque[JobFuture[CommandResult]], *, is_keyed: bool) -> None:
+    """Nobody reads on: have nothing run for nobody, unless it is to be taken up again."""
+    if is_keyed:
+        click.echo(
+            "jobcluster: what was handed in goes on; the same line with the same --key takes it up",
+            err=True,
+        )
+        return
+    tickets = [future.ticket for future in handed]
+    shell.ask_each(tickets, lambda node, ticket: node.cancel(ticket))
+    click.echo(f"jobcluster: {len(tickets)} jobs are cancelled", err=True)
 
 
 def _print(shell: Shell, text: str, future: JobFuture[CommandResult]) -> bool:
@@ -104,6 +128,12 @@ def _print(shell: Shell, text: str, future: JobFuture[CommandResult]) -> bool:
     error: JobclusterError | None = None
     try:
         result = future.result()
+    except CancelledError:
+        words = f"{future.ticket}: it was cancelled"
+        click.echo(f"jobcluster: {text}: {words}", err=True)
+        if shell.as_json:
+            shell.say("", {"line": text, "ticket": future.ticket, "error": words})
+        return False
     except JobError as failure:
         if not isinstance(failure.result, CommandResult):
             raise

@@ -13,6 +13,7 @@ import click
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from jobcluster.cli.common import Shell
+from jobcluster.cli.facts import facts_of_output
 from jobcluster.client.remote import RemoteNode
 from jobcluster.consoles.outputs import PIECE, Follower
 from jobcluster.core.views import Piece
@@ -45,7 +46,7 @@ def follow(shell: Shell, ticket: str, offsets: Mapping[str, int], attempt: int =
                     err=True,
                 )
             told = piece.attempt
-            write(piece.stream, piece.data)
+            _pass_on(shell, piece.stream, piece.offset, piece.attempt, piece.data)
     finally:
         shell.cluster.ask(lambda _: maybeDeferred(follower.stop))
 
@@ -64,8 +65,15 @@ def copy_so_far(shell: Shell, ticket: str, offsets: Mapping[str, int]) -> None:
             piece = shell.cluster.ask(look)
             if not piece.data or attempt not in (0, piece.attempt):
                 break
-            write(stream, piece.data)
+            _pass_on(shell, stream, offset, piece.attempt, piece.data)
             offset, attempt = offset + len(piece.data), piece.attempt
+
+
+def _pass_on(shell: Shell, stream: str, offset: int, attempt: int, data: bytes) -> None:
+    if shell.as_json:
+        shell.say("", {"offset": offset, "attempt": attempt, **facts_of_output(stream, data)})
+    else:
+        write(stream, data)
 
 
 def write(stream: str, data: bytes) -> None:

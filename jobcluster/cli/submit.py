@@ -88,18 +88,18 @@ def _specs(
         yield description.described(SLEEP, b"%d" % sleep)
         return
     stdin = description.read_stdin()
-    many: Iterable[str]
+    many: Iterable[tuple[object, str]]
     if array is not None:
-        many = _numbers(array)
+        many = ((text, text) for text in _numbers(array))
     elif lines is not None:
-        many = (line.rstrip("\n") for line in lines)
+        many = enumerate((line.rstrip("\n") for line in lines), 1)
     else:
         yield description.spec(argv, stdin)
         return
     if not argv:
         raise UserError("There is no command.")
-    for text in many:
-        yield description.spec(fill(argv, text), stdin, f"/{text}")
+    for number, text in many:
+        yield description.spec(fill(argv, text), stdin, f"/{number}")
 
 
 def _numbers(array: str) -> Iterable[str]:

@@ -51,8 +51,10 @@ def command(shell: Shell, every: float, looks: int | None) -> None:
                     live.update(_shown(view, rates.seen(view, time.monotonic())), refresh=True)
             count += 1
             if count == looks:
-                return
+                break
             time.sleep(every)
+    if not console.is_terminal and not shell.as_json:
+        console.print()
 
 
 class _Rates:

@@ -46,6 +46,7 @@ class Listener(Service):
         self._factory = factory
         self._described = described
         self._port: IListeningPort | None = None
+        self._does_without = False
 
     def privilegedStartService(self) -> None:
         """
@@ -78,7 +79,7 @@ class Listener(Service):
         return self._port
 
     def _listen(self) -> None:
-        if self._port is not None:
+        if self._port is not None or self._does_without:
             return
         failures: list[Failure] = []
         # It is known at once: an exception in a callback would be swallowed.
@@ -87,6 +88,7 @@ class Listener(Service):
             reason = getattr(failure.value, "socketError", failure.value)
             if self._is_needed:
                 raise SystemExit(f"cannot listen on {self._described}: {reason}")
+            self._does_without = True
             _LOG.info("not listening on {port}: {reason}", port=self._described, reason=reason)
 
     def _listening(self, port: IListeningPort) -> None:

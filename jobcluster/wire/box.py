@@ -58,6 +58,8 @@ def format_address(address: IAddress) -> str:
         return f"[{address.host}]:{address.port}"
     if isinstance(address, UNIXAddress) and address.name:
         return os.fsdecode(address.name)
+    if isinstance(address, UNIXAddress):
+        return "a UNIX socket"
     return type(address).__name__
 
 

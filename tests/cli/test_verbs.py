@@ -55,14 +55,16 @@ class OneJobTests(ShellCase):
         """
         good = self.say("submit", "echo", "x").strip()
         bad = self.say("submit", "fail", "3", "oops").strip()
-        lines = self.say("wait", good, bad, "nonsense", code=1).splitlines()
-        self.assertEqual([good, bad, "nonsense"], [line.split()[0] for line in lines])
+        result = self.call("wait", good, bad, "nonsense")
+        lines = result.stdout.splitlines()
+        self.assertEqual([good, bad], [line.split()[0] for line in lines])
         self.assertIn("failed (exit code 3)", lines[1])
-        self.assertIn("That is not a ticket", lines[2])
+        self.assertRegex(result.stderr, "^jobcluster: nonsense: That is not a ticket.*\n$")
+        self.assertEqual(1, result.exit_code)
         facts = self.facts("wait", good, bad, "nonsense", code=1)
         self.assertEqual(["succeeded", "failed"], [each["state"] for each in facts[:2]])
         self.assertIn("That is not a ticket", facts[2]["error"])
-        self.assertIn("nonsense", self.say("status", good, "nonsense", code=1))
+        self.assertIn("nonsense", self.call("status", good, "nonsense").stderr)
 
     def test_run(self) -> None:
         """
@@ -93,6 +95,8 @@ class OneJobTests(ShellCase):
         words = ("logs", "-f", "--stream", "out", "--offset", "7", ticket)
         self.assertEqual("789", self.say(*words))
         self.assertEqual("", self.say("logs", "--stream", "err", ticket))
+        [piece] = self.facts("logs", ticket)
+        self.assertEqual({"offset": 0, "attempt": 1, "out": "0123456789"}, piece)
         self.assertEqual(2, self.call("logs", "--offset", "7", ticket).exit_code)
 
 
@@ -117,6 +121,10 @@ class ManyJobsTests(ShellCase):
         tickets = self.say("submit", "--lines", "-", "echo", stdin="a b\nc\n").split()
         outs = [self.say("logs", "-f", ticket) for ticket in tickets]
         self.assertEqual(["a b\n", "c\n"], outs)
+        words = ("submit", "--key", "k", "--lines", "-", "echo")
+        tickets = self.say(*words, stdin="same\nsame\n").split()
+        self.assertEqual(2, len(set(tickets)))
+        self.assertEqual(tickets, self.say(*words, stdin="same\nsame\n").split())
 
     def test_many(self) -> None:
         """
@@ -146,6 +154,17 @@ class ManyJobsTests(ShellCase):
         self.assertIn("3: a.", result.stderr)
         self.assertIn("failed with exit code 3", result.stderr)
         self.assertIn("1 of 2 did not succeed", result.stderr)
+
+    def test_map_cancelled(self) -> None:
+        """
+        A line whose job was cancelled is one that did not succeed.
+        """
+        ticket = self.say("submit", "--key", "m/1", "slow", "1000", "x").strip()
+        self.say("cancel", ticket)
+        result = self.call("map", "--key", "m", "slow", "{}", "x", stdin="1000\n0\n")
+        self.assertEqual((1, "x"), (result.exit_code, result.stdout))
+        self.assertIn("1000: " + ticket, result.stderr)
+        self.assertIn("cancelled", result.stderr)
 
     def test_map_again(self) -> None:
         """
@@ -197,6 +216,14 @@ class UsageTests(ShellCase):
             self.assertIn(f"  {verb} ", text)
             if verb not in ("balancer", "node"):
                 self.assertIn(f"jobcluster {verb}", self.say(verb, "--help"))
+
+    def test_ahead(self) -> None:
+        """
+        Where the node is, and that facts are wanted, may be said ahead of the verb.
+        """
+        result = CliRunner().invoke(main, ["--connect", self.live.socket("b"), "--json", "nodes"])
+        self.assertEqual(0, result.exit_code, result.output)
+        self.assertTrue(result.stdout.startswith("{"))
 
     def test_nobody(self) -> None:
         """
