@@ -25,11 +25,13 @@ _FLAGS: Final = {"allow-pickle", "trust-network", "verbose"}
 _NONSENSE: Final = {
     "allow-pickle": "please",
     "balancer": "tcp:127.0.0.1:99999",
+    "client": "tcp:99999:interface=127.0.0.1",
     "console": "tcp:99999:interface=127.0.0.1",
     "console-prompt": "maybe",
     "dispatch-mode": "lazy",
     "dispatch-period": "0",
     "kill-after": "soon",
+    "labels": "A Label",
     "listen": "carrier-pigeon",
     "log-format": "xml",
     "max-num-jobs-dispatch": "-1",
