@@ -184,14 +184,14 @@ four_steps() {
     echo "$ $step"
     script --quiet --flush --command "$step" "$scratch/balancer.log" </dev/null >/dev/null 2>&1 &
     balancer=$!
-    within 20 'the balancer does not start' runs jobcluster-balancer
+    within 60 'the balancer does not start' runs jobcluster-balancer
     step='podman run --rm --network rp_cluster_network -it -p 9000:9000 jobcluster-node reverse-proxy 8080'
     echo "$ $step"
     script --quiet --flush --command "$step" "$scratch/node.log" </dev/null >/dev/null 2>&1 &
     node=$!
-    within 20 'the node does not start' runs jobcluster-node
+    within 60 'the node does not start' runs jobcluster-node
     first=$(container jobcluster-node)
-    within 20 'the node does not join' joined "$first" 1
+    within 60 'the node does not join' joined "$first" 1
     ticket=$(echo 300 | console "$first" | tickets)
     echo "$ nc $(address "$first") 9000"
     printf 'wait %s\nrun id -un\nnodes\n' "$ticket" | console "$first" | tee "$scratch/said"
@@ -221,7 +221,7 @@ start_cluster() {
         podman run --detach --name "$name" ${host:+--hostname "$host"} \
             --network rp_cluster_network jobcluster-node reverse-proxy 8080 --slots 2 >/dev/null
     done
-    within 20 'not every node joins' joined n1 3
+    within 60 'not every node joins' joined n1 3
     echo nodes | console n1 | tee "$scratch/said"
     grep -q "^$(podman inspect --format '{{.Config.Hostname}}' n1)  *joined" "$scratch/said" ||
         die 'the node does not have the name of its host'
@@ -259,10 +259,10 @@ kill_and_start() {
     within 10 'the cluster does not notice' joined n1 2
     echo "result $before" | console n1
     podman start n2 >/dev/null
-    within 20 'the node does not come back' joined n1 3
+    within 60 'the node does not come back' joined n1 3
     podman kill --signal KILL balancer >/dev/null
     podman start balancer >/dev/null
-    within 20 'the balancer does not come back' joined n1 3
+    within 60 'the balancer does not come back' joined n1 3
     results n1 <"$scratch/tickets" >"$scratch/results"
     sort "$scratch/results" | uniq -c
     [ "$(grep -c -e '^Result: slept 1000 ms' -e '^Result: exit code 0' "$scratch/results")" -eq 20 ] ||
@@ -275,11 +275,11 @@ keep_a_volume() {
     for name in before after; do
         podman run --detach --rm --read-only --name "$name" --network rp_cluster_network \
             --volume kept:/var/lib/jobcluster jobcluster-node reverse-proxy 8080 >/dev/null
-        within 20 'the node does not join' joined n1 4
+        within 60 'the node does not join' joined n1 4
         [ "$name" = after ] || ticket=$(echo 10 | console before | tickets)
         echo "wait $ticket" | console "$name"
         podman stop "$name" >/dev/null
-        within 20 'the node does not go' joined n1 3
+        within 60 'the node does not go' joined n1 3
     done | tee "$scratch/results"
     [ "$(grep -c '^Result: slept 10 ms' "$scratch/results")" -eq 2 ] || die 'the volume was lost'
 }
@@ -304,10 +304,10 @@ freeze() {
             grep -o '"Output":"[^"]*"' | tail -n 1
         # Its port is open all the same.
         signal "$name" CONT
-        within 20 "$name does not get well" well "$name"
+        within 60 "$name does not get well" well "$name"
         podman exec "$name" jobcluster-health
     done
-    within 20 'not every node joins again' joined n1 3
+    within 60 'not every node joins again' joined n1 3
 }
 
 # stop CONTAINER: in order, and before it is killed after ten seconds.
@@ -327,7 +327,7 @@ end_in_order() {
     for _ in 1 2 3 4 5 6; do
         echo "run sh -c 'trap \"\" TERM; while :; do sleep 1; done'"
     done | console n1 | tickets >"$scratch/tickets"
-    within 20 'not everything starts' all_run
+    within 60 'not everything starts' all_run
     for name in n3 n2 n1 balancer; do
         stop "$name"
     done
@@ -353,7 +353,7 @@ compose() {
     [ "$(echo "$ports" | wc -l)" -eq 3 ] || die 'not every console is published on loopback'
     ! podman ps --format '{{.Ports}}' | grep . | grep -qv '^127\.0\.0\.1:' ||
         die 'something is published beyond loopback'
-    within 20 'not every node joins' joined_at "$(echo "$ports" | head -n 1)" 3
+    within 60 'not every node joins' joined_at "$(echo "$ports" | head -n 1)" 3
     for port in $ports; do
         echo 'run uname -n' | timeout 10 nc -N 127.0.0.1 "$port" | tickets
     done >"$scratch/tickets"

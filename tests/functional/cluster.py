@@ -71,7 +71,6 @@ class Cluster:
             "jobnode",
             f"--balancer=tcp:127.0.0.1:{self._port}",
             f"--console={endpoint(console)}",
-            "--client=none",
             f"--name={name}",
             f"--slots={slots}",
             f"--state={self._states[name]}",

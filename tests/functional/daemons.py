@@ -205,13 +205,18 @@ class Daemon:
         self._frozen = False
         self._watch = _Watch()
         inherited = {k: v for k, v in os.environ.items() if not _NOT_INHERITED.fullmatch(k)}
+        given = {
+            "XDG_STATE_HOME": str(self.directory / "home"),
+            # Which of many nodes would get the port where programs look for one is chance.
+            "JOBCLUSTER_CLIENT": "none",
+        }
         with Path(os.devnull).open("rb") as nothing, self.log.open("ab") as log:
             self._log_begins = log.tell()
             self._transport = IReactorProcess(installed).spawnProcess(
                 self._watch,
                 self._twistd,
                 [self._twistd, "-n", *self.arguments],
-                {**inherited, "XDG_STATE_HOME": str(self.directory / "home"), **self.environ},
+                {**inherited, **given, **self.environ},
                 str(self.directory),
                 childFDs={0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()},
             )
