@@ -240,6 +240,7 @@ class IClusterView(Interface):
 
     name: str = Attribute("the node's name; empty as long as its store is not open")
     store: str = Attribute("the id of its store; empty as long as that is not open")
+    is_open: bool = Attribute("whether it can be asked about its jobs; otherwise it will be, soon")
 
     def submit(specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
         """

@@ -5,9 +5,15 @@ What the verbs of the command line have in common: where the node is, what is pr
 from __future__ import annotations
 
 import json
+import math
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
+from pathlib import Path
+from types import FrameType
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 import click
@@ -24,12 +30,15 @@ from jobcluster.errors import (
     UserError,
 )
 
-__all__ = ["Exit", "Shell", "connecting", "fail", "verb"]
+__all__ = ["Exit", "Seconds", "Shell", "connecting", "fail", "verb"]
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
 T = TypeVar("T")
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a verb as an interrupt does."""
 
 
 class Exit:
@@ -138,6 +147,43 @@ def fail(error: JobclusterError, code: int = 0) -> NoReturn:
     sys.exit(code)
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds; one that is none is refused."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - whatever was typed
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """
+        Take it.
+        """
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """As an interrupt does, so that nothing is left to run for nobody."""
+    raise SystemExit(128 + number)
+
+
+def _mend_streams() -> None:
+    """Whatever was closed ahead is empty, or takes everything."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It is open for as long as the process lives.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _say_no_more() -> None:
+    """What is still to be written to standard output cannot be, and is not tried again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def connecting(function: F) -> F:
     """
     Have a command take C{--connect} and C{--json}.
@@ -173,6 +219,8 @@ def verb(function: Callable[..., R]) -> Callable[..., R]:
     ) -> R:
         # They may be said ahead of the verb, too.
         ahead = context.find_root().params
+        _mend_streams()
+        before = {number: signal.signal(number, _end) for number in _ENDING}
         shell = Shell(
             connect or ahead.get("connect") or "", as_json=as_json or ahead.get("as_json", False)
         )
@@ -185,9 +233,15 @@ def verb(function: Callable[..., R]) -> Callable[..., R]:
             sys.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
             # Whoever read it has seen enough; nothing more can be said.
-            sys.stderr.close()
+            _say_no_more()
+            sys.exit(Exit.FAILED)
+        except OSError as error:
+            _say_no_more()
+            click.echo(f"jobcluster: cannot read or write: {error.strerror}", err=True)
             sys.exit(Exit.FAILED)
         finally:
             shell.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     return called

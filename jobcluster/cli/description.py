@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from jobcluster.cli.common import Seconds
 from jobcluster.core.commands import COMMAND, Command, pack_command
 from jobcluster.core.description import join_tags
 from jobcluster.core.payloads import check_job
@@ -135,7 +136,7 @@ def describing(function: F) -> F:
             click.option(
                 "-t",
                 "--timeout",
-                type=click.FloatRange(min=0, min_open=True, max=1e9, max_open=True),
+                type=Seconds(min=0, min_open=True, max=1e9, max_open=True),
                 metavar="SECONDS",
                 help="End it as timed out when it has run for so long.",
             ),

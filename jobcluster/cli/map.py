@@ -35,6 +35,9 @@ from jobcluster.errors import JobclusterError, JobError
 
 __all__ = ["command"]
 
+_LAST_WORDS: Final = 5.0
+"""Seconds for which a job is waited for that is to be cancelled, until it is handed in."""
+
 _AHEAD: Final = 5000
 """Jobs that are handed in before the first of them has ended."""
 
@@ -88,7 +91,7 @@ def command(
                 failed += not _print(shell, text, future)
                 if progress is not None and task is not None:
                     progress.advance(task)
-    except (KeyboardInterrupt, BrokenPipeError):
+    except BaseException:
         _give_up(shell, handed, is_keyed=bool(description.key))
         raise
     if failed:
@@ -118,7 +121,13 @@ def _give_up(shell: Shell, handed: deque[JobFuture[CommandResult]], *, is_keyed:
             err=True,
         )
         return
-    tickets = [future.ticket for future in handed]
+    tickets = [
+        future.ticket
+        for future in handed
+        if future.wait_acknowledged(_LAST_WORDS) and future.has_ticket and not future.done()
+    ]
+    if not tickets:
+        return
     shell.ask_each(tickets, lambda node, ticket: node.cancel(ticket))
     click.echo(f"jobcluster: {len(tickets)} jobs are cancelled", err=True)
 

@@ -47,13 +47,14 @@ def command(shell: Shell, description: Description, argv: tuple[str, ...]) -> No
         if not shell.as_json:
             follow(shell, ticket, dict.fromkeys(STREAMS, 0))
         view = shell.cluster.ask(lambda node: node.wait(ticket))
-    except (KeyboardInterrupt, BrokenPipeError) as end:
-        # Nobody reads on.
+    except KeyboardInterrupt:
         shell.cluster.cancel(ticket)
-        if isinstance(end, BrokenPipeError):
-            raise
         click.echo(f"jobcluster: interrupted: {ticket} is cancelled", err=True)
         sys.exit(Exit.INTERRUPTED)
+    except BaseException:
+        # Nobody reads on.
+        shell.cluster.cancel(ticket)
+        raise
     if shell.as_json:
         _print_facts(shell, ticket, view)
     sys.exit(_code_of(ticket, view))

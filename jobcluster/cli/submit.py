@@ -83,8 +83,8 @@ def _specs(
     if array is not None and lines is not None:
         raise UserError("--array and --lines exclude each other.")
     if sleep is not None:
-        if argv:
-            raise UserError("--sleep is no command, and wants none behind it.")
+        if argv or array is not None or lines is not None:
+            raise UserError("--sleep stands alone: there is no command, and one job.")
         yield description.described(SLEEP, b"%d" % sleep)
         return
     stdin = description.read_stdin()

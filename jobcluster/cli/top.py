@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from jobcluster.cli.common import Shell, verb
+from jobcluster.cli.common import Seconds, Shell, verb
 from jobcluster.cli.facts import facts_of_cluster
 from jobcluster.core.views import ClusterView, NodeView
 from jobcluster.errors import BalancerAwayError
@@ -26,9 +26,7 @@ _BAR: Final = 20
 
 @click.command
 @verb
-@click.option(
-    "--every", type=click.FloatRange(min=0.1), default=1.0, help="Seconds between two looks."
-)
+@click.option("--every", type=Seconds(min=0.1), default=1.0, help="Seconds between two looks.")
 @click.option("--looks", type=click.IntRange(min=1), help="End after so many looks.")
 def command(shell: Shell, every: float, looks: int | None) -> None:
     """

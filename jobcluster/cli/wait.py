@@ -10,7 +10,7 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TwistedTimeoutError
 
-from jobcluster.cli.common import Shell, verb
+from jobcluster.cli.common import Seconds, Shell, verb
 from jobcluster.cli.endings import show_endings
 from jobcluster.client.remote import RemoteNode
 from jobcluster.core.views import JobView
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command
 @verb
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
+@click.option("--timeout", type=Seconds(min=0), help="Seconds to wait at most.")
 @click.argument("tickets", nargs=-1, required=True, metavar="TICKET...")
 def command(shell: Shell, timeout: float | None, tickets: tuple[str, ...]) -> None:
     """

@@ -94,9 +94,9 @@ class Batches(Generic[Q, A]):
         self._schedule()
 
     def _answered(self, batch: list[tuple[Q, Deferred[A]]], answers: Sequence[A]) -> None:
-        self._unanswered -= 1
         if not answers:
             raise ValueError("the answer has no row")
+        self._unanswered -= 1
         self._waiting.extendleft(reversed(batch[len(answers) :]))
         for (_, asked), answer in zip(batch, answers, strict=False):
             if not asked.called:

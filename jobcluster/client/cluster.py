@@ -4,9 +4,13 @@ A cluster, for programs that block.
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import threading
+import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures import wait as wait_for
@@ -14,7 +18,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
 from jobcluster.client.calls import function_of
@@ -30,7 +34,7 @@ from jobcluster.core.functions import FUNCTION, pack_function
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.core.views import ClusterView, JobView
-from jobcluster.errors import JobclusterError
+from jobcluster.errors import JobclusterError, UserError
 
 __all__ = ["Cluster"]
 
@@ -38,6 +42,9 @@ T = TypeVar("T")
 
 _PIECE: Final = 256 * 1024
 """Bytes of output that are fetched at once."""
+
+_LONGEST: Final = 1e9
+"""Seconds that a timeout is below."""
 
 Text = str | bytes
 
@@ -67,11 +74,19 @@ class Cluster(Executor):
         self._lock = threading.Lock()
         self._is_shut = False
         self.ask(lambda node: node.connect())
+        _clusters.add(self)
+        # One that nobody has any more needs no connection; what waits for jobs has it.
+        weakref.finalize(self, _close, self._thread, self._node).atexit = False
 
     @property
     def name(self) -> str:
         """The name of the node that it is connected to."""
         return self._node.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process made it, and was not forked from the one that did."""
+        return self._thread.pid == os.getpid()
 
     # -- jobs --------------------------------------------------------------------------------------
 
@@ -115,18 +130,18 @@ class Cluster(Executor):
         function = function_of(fn, args, kwargs or {})._replace(
             environment=_variables(env),
             directory=None if cwd is None else os.fsencode(cwd),
-            limit=float(timeout),
+            limit=_limit(timeout),
         )
         return self.submit_spec(
             Spec(
                 FUNCTION,
                 pack_function(function),
                 priority,
-                join_tags(require),
+                join_tags(_texts("require", require)),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,
-                tags=tuple(tags),
+                tags=_texts("tags", tags),
             ),
             allow_pickle=function.pickled,
         )
@@ -165,23 +180,25 @@ class Cluster(Executor):
             L{jobcluster.errors.JobFailedError}, whose C{result} has its exit code and output.
         @raise UserError: if it makes no sense.
         """
+        if isinstance(argv, str | bytes):
+            raise UserError("A command is a list of words: no shell parts one text into them.")
         command = Command(
             tuple(map(os.fsencode, argv)),
             _variables(env),
             None if cwd is None else os.fsencode(cwd),
             stdin.encode() if isinstance(stdin, str) else stdin,
-            float(timeout),
+            _limit(timeout),
         )
         return self.submit_spec(
             Spec(
                 COMMAND,
                 pack_command(command),
                 priority,
-                join_tags(require),
+                join_tags(_texts("require", require)),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,
-                tags=tuple(tags),
+                tags=_texts("tags", tags),
             )
         )
 
@@ -253,12 +270,40 @@ class Cluster(Executor):
         with self._lock:
             self._is_shut = True
             left = set(self._open)
-        if cancel_futures:
-            for future in left:
-                future.cancel()
-        if wait:
-            wait_for(left)
-        self._thread.post(self._node.close)
+        try:
+            if cancel_futures:
+                self._cancel_all(left)
+            if wait:
+                wait_for(left)
+        finally:
+            self._thread.post(self._node.close)
+
+    def flush(self, timeout: float = PATIENCE) -> int:
+        """
+        Wait until everything that was handed in is on the disk of its node.
+
+        @param timeout: seconds to wait at most.
+        @return: of how many jobs nobody knows that by then.
+        """
+        until = time.monotonic() + timeout
+        with self._lock:
+            left = set(self._open)
+        return sum(
+            not future.wait_acknowledged(max(0.0, until - time.monotonic())) for future in left
+        )
+
+    def _cancel_all(self, futures: set[JobFuture[Any]]) -> None:
+        known = {
+            future.ticket: future
+            for future in futures
+            if future.wait_acknowledged(PATIENCE) and future.has_ticket
+        }
+        became = self.ask(
+            lambda node: DeferredList([node.cancel(ticket) for ticket in known], consumeErrors=True)
+        )
+        for future, (is_answered, answer) in zip(known.values(), became, strict=True):
+            if is_answered and answer != "ended":
+                future.settle_cancelled()
 
     # -- futures -----------------------------------------------------------------------------------
 
@@ -268,10 +313,9 @@ class Cluster(Executor):
             if self._is_shut:
                 raise RuntimeError("cannot hand in jobs after shutdown")
             self._open.add(future)
-        future.add_done_callback(self._forget)
         return future
 
-    def _forget(self, future: Any) -> None:  # noqa: ANN401 - as add_done_callback has it
+    def _forget(self, future: JobFuture[Any]) -> None:
         with self._lock:
             self._open.discard(future)
 
@@ -282,6 +326,11 @@ class Cluster(Executor):
         @param allow_pickle: whether a result that is a pickle may be opened.
         @raise UserError: if it makes no sense.
         """
+        for what in ("key", "name"):
+            if not isinstance(getattr(spec, what), str):
+                raise UserError(f"A {what} is a text: {getattr(spec, what)!r} is none.")
+        if not isinstance(spec.priority, int):
+            raise UserError(f"A priority is a whole number: {spec.priority!r} is none.")
         check_job(spec)
         if not spec.key:
             # Whatever becomes of the connection, it is submitted once.
@@ -301,6 +350,7 @@ class Cluster(Executor):
             future.fail(failure.value or JobclusterError())
 
         ended.addCallbacks(future.settle, fail)
+        ended.addBoth(lambda _: self._forget(future))
 
     def read(self, ticket: str, stream: str, size: int) -> bytes:
         """
@@ -326,5 +376,34 @@ class Cluster(Executor):
         return node.output(ticket, stream, offset, _PIECE)
 
 
+def _texts(what: str, texts: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{what} is a list of texts, such as ['a', 'b']: {texts!r} is none.")
+    return tuple(texts)
+
+
+def _limit(timeout: float) -> float:
+    if not 0 <= timeout < _LONGEST:
+        raise UserError(f"A timeout is a number of seconds, 0 for none: {timeout!r} is not.")
+    return float(timeout)
+
+
 def _variables(env: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((os.fsencode(name), os.fsencode(value)) for name, value in (env or {}).items())
+
+
+_clusters: weakref.WeakSet[Cluster] = weakref.WeakSet()
+"""Those of this process."""
+
+
+def _close(thread: ReactorThread, node: RemoteNode) -> None:
+    if thread.pid == os.getpid():
+        thread.post(node.close)
+
+
+@atexit.register
+def _flush_all() -> None:
+    """What was handed in is handed in, though the program ends without a shutdown."""
+    left = sum(cluster.flush() for cluster in list(_clusters) if cluster.is_here)
+    if left:
+        sys.stderr.write(f"jobcluster: nobody knows whether {left} jobs were handed in\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.protocols import amp
@@ -18,13 +18,15 @@ from jobcluster.client.batching import Batches
 from jobcluster.client.connection import ConnectionEndedError, error_of
 from jobcluster.client.link import PATIENCE, Link, Place
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
-from jobcluster.core.values import Spec, format_ticket
+from jobcluster.core.values import Spec, format_ticket, parse_ticket
 from jobcluster.core.views import ClusterView, Filter, JobView, Piece
 from jobcluster.errors import (
     CallTimedOutError,
     JobclusterError,
+    MalformedTicketError,
     NodeUnreachableError,
     NotAcknowledgedError,
+    StoreFailedError,
     StoreOpeningError,
 )
 from jobcluster.interfaces import IClusterView
@@ -51,6 +53,9 @@ _PING: Final = 4.0
 _RETRY: Final = 0.2
 """Seconds until a node that cannot answer just now is asked again."""
 
+_OPENING: Final = (StoreOpeningError.__name__, StoreFailedError.__name__)
+"""What is told of a job by a node that begins anew, and will tell more of it then."""
+
 _LOST: Final = (ConnectionEndedError, CallTimedOutError)
 """What a call fails with when its connection ends."""
 
@@ -75,10 +80,16 @@ class RemoteNode:
         @param patience: seconds for which a node that was there is waited for.
         """
         self.clock = clock
+        self._patience = patience
+        self._opening_since: float | None = None
+        """Since when what is watched cannot be, for the node begins anew."""
         """The reactor that it is of."""
         self._link = Link(clock, places, self._changed, self._lost, patience)
         self._watched: dict[str, list[Deferred[JobView]]] = {}
         self._ping: IDelayedCall | None = None
+        self._again: list[str] = []
+        """What is to be watched again, soon."""
+        self._timer: IDelayedCall | None = None
         self._submissions: Batches[tuple[Spec, bool], Told] = Batches(
             clock, self._send_jobs, _JOBS, lambda job: len(job[0].payload) + _ROW, _BYTES
         )
@@ -97,6 +108,11 @@ class RemoteNode:
     def store(self) -> str:
         """The id of its store; empty until it has said it."""
         return "" if self._link.greeting is None else self._link.greeting.store
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a node that has said who it is."""
+        return self._link.greeting is not None
 
     def joined(self) -> str:
         """
@@ -123,6 +139,9 @@ class RemoteNode:
         End the connection; whoever waits hears that this client is closed.
         """
         self._stop_pinging()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         error = NodeUnreachableError("This client is closed.")
         for batches in (self._submissions, self._queries, self._watches, self._cancels):
             batches.close(error)
@@ -165,6 +184,8 @@ class RemoteNode:
         """
         See L{IClusterView.view}.
         """
+        if parse_ticket(ticket) is None:
+            return fail(MalformedTicketError())
         return self._queries.ask(ticket).addCallback(_view_of)
 
     def wait(self, ticket: str) -> Deferred[JobView]:
@@ -180,6 +201,8 @@ class RemoteNode:
                 unwatched = self._ask(commands.Unwatch, {"tickets": [ticket]})
                 unwatched.addErrback(lambda _: None)
 
+        if parse_ticket(ticket) is None:
+            return fail(MalformedTicketError())
         wait: Deferred[JobView] = Deferred(forget)
         waits = self._watched.setdefault(ticket, [])
         waits.append(wait)
@@ -192,6 +215,8 @@ class RemoteNode:
         """
         See L{IClusterView.cancel}.
         """
+        if parse_ticket(ticket) is None:
+            return fail(MalformedTicketError())
         return self._cancels.ask(ticket).addCallback(_text_of)
 
     def output(self, ticket: str, stream: str, offset: int, limit: int) -> Deferred[bytes]:
@@ -250,15 +275,27 @@ class RemoteNode:
         @param limit: seconds.
         @param again: whether it may be said again when nobody knows whether it was heard.
         """
+        since: float | None = None
         while True:
             connection = await self._link.connected()
             try:
-                return await connection.call(command, arguments, limit)
-            except _LOST:
+                answer = await connection.call(command, arguments, limit)
+                if not _is_opening(answer):
+                    return answer
+                await deferLater(self.clock, _RETRY)
+            except _LOST as error:
                 if not again:
                     raise NotAcknowledgedError(
                         "Not acknowledged: the connection was lost, so the job may exist or not."
                     ) from None
+                now = self.clock.seconds()
+                if since is None:
+                    since = now
+                    continue
+                # It was lost again: this may be what ends it.
+                if now - since > self._patience:
+                    raise NodeUnreachableError(f"The node does not answer this: {error}") from error
+                await deferLater(self.clock, _RETRY)
             except StoreOpeningError:
                 await deferLater(self.clock, _RETRY)
 
@@ -285,6 +322,9 @@ class RemoteNode:
 
     def _changed(self, rows: tuple[Shown, ...]) -> None:
         for row in rows:
+            if row.error in _OPENING and self._may_wait():
+                self._later(row.ticket)
+                continue
             for wait in self._watched.pop(row.ticket, ()):
                 if row.view is None:
                     wait.errback(Failure(error_of(row.error, row.text)))
@@ -293,6 +333,28 @@ class RemoteNode:
         if not self._watched:
             self._stop_pinging()
 
+    def _may_wait(self) -> bool:
+        """Whether a node that begins anew is waited for any longer."""
+        now = self.clock.seconds()
+        if self._opening_since is None or now - self._opening_since > 2 * self._patience:
+            self._opening_since = now
+        return now - self._opening_since <= self._patience
+
+    def _later(self, ticket: str) -> None:
+        self._again.append(ticket)
+        if self._timer is None:
+            self._timer = self.clock.callLater(_RETRY, self._watch_later)
+
+    def _watch_later(self) -> None:
+        self._timer = None
+        again, self._again = self._again, []
+        for ticket in again:
+            self._watch_again(ticket)
+
+    def _watch_again(self, ticket: str) -> None:
+        if ticket in self._watched:
+            self._watches.ask(ticket).addErrback(self._unwatchable, ticket)
+
     def _unwatchable(self, failure: Failure, ticket: str) -> None:
         for wait in self._watched.pop(ticket, ()):
             wait.errback(failure)
@@ -300,7 +362,7 @@ class RemoteNode:
     def _lost(self) -> None:
         """What is watched is to be watched over the next connection too."""
         for ticket in tuple(self._watched):
-            self._watches.ask(ticket).addErrback(self._unwatchable, ticket)
+            self._watch_again(ticket)
 
     def _keep_pinging(self) -> None:
         if self._ping is None:
@@ -317,6 +379,11 @@ class RemoteNode:
             # A call that is not answered ends the connection, and what is watched is asked anew.
             self._ask(commands.Query, {"tickets": []}).addErrback(lambda _: None)
             self._keep_pinging()
+
+
+def _is_opening(answer: dict[str, Any]) -> bool:
+    """Whether an answer has a row that says that the node begins anew."""
+    return any(row.error == StoreOpeningError.__name__ for row in answer.get("rows", ()))
 
 
 def _is_repeatable(spec: Spec) -> bool:

@@ -66,7 +66,11 @@ class ReactorThread:
     def post(self, function: Callable[[], object]) -> None:
         """
         Have this called in the thread, soon.
+
+        @raise RuntimeError: in a process that was forked, where the thread is not.
         """
+        if self.pid != os.getpid():
+            raise RuntimeError("This is of the process that forked this one: make a Cluster here.")
         self.reactor.callFromThread(function)
 
     def call(self, function: Callable[[], Deferred[T]], timeout: float | None = None) -> T:

@@ -18,6 +18,7 @@ from jobcluster import __version__
 from jobcluster.consoles.rows import SHOWN_AT_ONCE, brief, explain, show_all, size_of
 from jobcluster.consoles.watching import MOST_WATCHED, Vigil, Watch
 from jobcluster.core.client_words import CLIENT_VERSION, Greeting, Listing, Shown, Told
+from jobcluster.core.description import MAX_TAGS
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import Spec, format_ticket, parse_ticket
 from jobcluster.core.views import STATES, Filter
@@ -163,7 +164,7 @@ class ClientPeer(BoundedAMP):
                 f" {version}: use a client of its own version of jobcluster, {__version__}."
             )
         view = self._view
-        if not view.name:
+        if not view.is_open:
             raise StoreOpeningError
         self._greeted = True
         greeting = Greeting(CLIENT_VERSION, view.name, view.store, __version__, view.joined())
@@ -235,6 +236,8 @@ class ClientPeer(BoundedAMP):
         limit = min(max(listing.limit, 1), _PAGE)
         if listing.state and listing.state not in STATES:
             raise UserError(f"There is no such state: the states are {', '.join(STATES)}.")
+        if len(listing.tags) > MAX_TAGS:
+            raise UserError(f"A job has {MAX_TAGS} tags at most: none has {len(listing.tags)}.")
         wanted = Filter(listing.state, listing.name, listing.tags)
         page = await self._view.jobs(wanted, after, limit)
         rows = [Shown(format_ticket(name, job.job), brief(job)) for job in page]

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from jobcluster.core.client_words import Shown
 from jobcluster.core.commands import COMMAND
-from jobcluster.core.functions import FUNCTION
+from jobcluster.core.functions import FUNCTION, Function, pack_function, unpack_function
 from jobcluster.core.views import JobView
 from jobcluster.errors import JobclusterError, PeerError
 from jobcluster.interfaces import IClusterView
@@ -31,6 +31,9 @@ _ASKED_AT_ONCE: Final = 64
 _HEAD_LIMIT: Final = 4096
 """Bytes of a payload that are shown: what is to be run, without its standard input."""
 
+_NAME: Final = 200
+"""Characters of a function's name that are shown in any case."""
+
 _ROW: Final = 400
 """About how many bytes a row has without what a job has put out."""
 
@@ -45,8 +48,19 @@ def brief(view: JobView) -> JobView:
     if view.kind in (COMMAND, FUNCTION):
         payload = payload.partition(b"\n")[0]
     if len(payload) > _HEAD_LIMIT:
-        payload = b""
+        payload = _shortest(view.kind, payload)
     return view if payload == view.payload else attrs.evolve(view, payload=payload)
+
+
+def _shortest(kind: str, head: bytes) -> bytes:
+    """Of a function what says how its value is to be read, without what is long."""
+    if kind != FUNCTION:
+        return b""
+    try:
+        function = unpack_function(head)
+    except ValueError:
+        return b""
+    return pack_function(Function(function.name[:_NAME], pickled=function.pickled)).rstrip(b"\n")
 
 
 def ended(view: JobView) -> JobView:

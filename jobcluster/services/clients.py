@@ -90,6 +90,11 @@ class ClusterClient:
         identity = self._node.identity
         return "" if identity is None else identity.store
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked about its jobs; otherwise it will be, soon."""
+        return self._node.core is not None
+
     def joined(self) -> str:
         """
         See L{IClusterView.joined}.

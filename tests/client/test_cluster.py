@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import CancelledError, as_completed
-from typing import Any
+from typing import Any, cast
 
 from jobcluster import Cluster
 from jobcluster.client.finding import find_places
 from jobcluster.client.results import CommandResult
 from jobcluster.client.thread import ReactorThread
+from jobcluster.core.views import Filter
 from jobcluster.errors import (
     JobFailedError,
     KeyTakenError,
@@ -115,6 +118,22 @@ class ClusterTests(LiveCase):
         """
         self.assertEqual(["a", "b"], [node.name for node in self.cluster.nodes().nodes])
 
+    def test_wrong_types(self) -> None:
+        """
+        What is of a wrong type is refused in words.
+        """
+        for says, wrong in (
+            ("list of words", lambda: self.cluster.command("ls -l")),
+            ("list of texts", lambda: self.cluster.command(["ls"], tags="abc")),
+            ("list of texts", lambda: self.cluster.command(["ls"], require="abc")),
+            ("number of seconds", lambda: self.cluster.command(["ls"], timeout=-1)),
+            ("number of seconds", lambda: self.cluster.command(["ls"], timeout=float("nan"))),
+            ("whole number", lambda: self.cluster.command(["ls"], priority=cast("int", "9"))),
+            ("A key is a text", lambda: self.cluster.command(["ls"], key=cast("str", 5))),
+        ):
+            with self.assertRaisesRegex(UserError, says):
+                wrong()
+
     def test_nonsense(self) -> None:
         """
         What makes no sense is refused at once.
@@ -174,23 +193,58 @@ class ClusterTests(LiveCase):
 
         self.assertEqual(b"1\n", asyncio.run(asyncio.wait_for(wait(), LIMIT)))
 
-    def test_callback_that_waits(self) -> None:
+    def test_callbacks(self) -> None:
         """
-        A callback that would wait for itself is told so.
+        A callback may take its time, ask the cluster and hand jobs in: nobody waits for it.
         """
-        told: list[BaseException] = []
-        done = threading.Event()
+        told: list[bytes] = []
+        may_end, done = threading.Event(), threading.Event()
 
         def call_back(_: object) -> None:
-            try:
-                self.cluster.nodes()
-            except RuntimeError as error:
-                told.append(error)
+            may_end.wait(LIMIT)
+            self.cluster.nodes()
+            future = self.cluster.command(["echo", "again"])
+            told.append(future.result(LIMIT).out if future.ticket else b"")
             done.set()
 
-        self.cluster.sleep(100).add_done_callback(call_back)
+        future = self.cluster.sleep(0)
+        future.add_done_callback(call_back)
+        future.result(LIMIT)
+        self.assertEqual(b"1\n", self.cluster.command(["echo", "1"]).result(LIMIT).out)
+        may_end.set()
         self.assertTrue(done.wait(LIMIT))
-        self.assertIn("must not wait", str(told[0]))
+        self.assertEqual([b"again\n"], told)
+
+    def test_flush(self) -> None:
+        """
+        What was handed in can be waited for until it is on the disk of its node.
+        """
+        futures = [self.cluster.sleep(0) for _ in range(50)]
+        self.assertEqual(0, self.cluster.flush(LIMIT))
+        self.assertTrue(all(future.has_ticket for future in futures))
+        self.live.kill("a")
+        late = self.cluster.sleep(0)
+        self.assertEqual(1, self.cluster.flush(0.1))
+        self.live.restart("a")
+        self.assertEqual(0, self.cluster.flush(LIMIT))
+        late.result(LIMIT)
+
+    def test_left_open(self) -> None:
+        """
+        A program that ends without a shutdown has handed everything in that it was to hand in.
+        """
+        program = (
+            "from jobcluster import Cluster\n"
+            "cluster = Cluster()\n"
+            "for _ in range(500): cluster.command(['echo'], name='left')\n"
+        )
+        environ = {"JOBCLUSTER_CONNECT": self.live.socket("a")}
+        ended = subprocess.run(
+            [sys.executable, "-c", program], env=environ, capture_output=True, check=False
+        )
+        self.assertEqual((0, b"", b""), (ended.returncode, ended.stdout, ended.stderr))
+        left = self.cluster.ask(lambda node: node.jobs(Filter(name="left"), 0, 1000))
+        self.assertEqual(500, len(left))
 
     def test_shutdown(self) -> None:
         """

@@ -19,6 +19,7 @@ from jobcluster.errors import (
     NodeUnreachableError,
     NotAcknowledgedError,
     OutputMissingError,
+    StoreError,
     UnknownTicketError,
     UserError,
 )
@@ -314,6 +315,26 @@ class LostTests(ClientCase):
             self.assertEqual(known, self.get(ticket))
             self.assertEqual((known,), self.get(self.submit([spec])))
         self.assertEqual(3, len(self.get(self.node.jobs(Filter(), 0, 10))))
+
+    def test_sick_disk(self) -> None:
+        """
+        A node whose disk fails, and which begins anew, costs those who wait a pause.
+        """
+        tickets = self.get(self.submit([sleep(3000), sleep(3000)]))
+        node = self.memory.nodes["a"]
+        waits = [self.node.wait(ticket) for ticket in tickets]
+        self.memory.advance(0.5)
+        node.disk.sick = True
+        with self.assertRaises(StoreError):
+            self.get(self.submit([sleep(1)]))
+        self.assertFalse(node.client.is_open)
+        waits.append(self.node.wait(tickets[0]))
+        self.memory.advance(3)
+        for wait in waits:
+            self.assertNoResult(wait)
+        node.disk.sick = False
+        for wait in waits:
+            self.get(wait)
 
     def test_patience(self) -> None:
         """

@@ -72,6 +72,7 @@ class FakeCluster:
         """
         self.name = "alpha"
         self.store = "store-of-alpha"
+        self.is_open = True
         self.clock = clock
         self.delay = delay
         self.table: dict[int, JobView] = {}
