@@ -144,7 +144,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "jobcluster = jobcluster.cli.main:main",
+            "jobcluster = jobcluster.cli.main:start",
             "jobcluster-backup = jobcluster.cli.backup:main",
             "jobcluster-health = jobcluster.cli.health:main",
         ]

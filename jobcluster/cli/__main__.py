@@ -2,7 +2,7 @@
 C{python -m jobcluster.cli}: the command line, where it is not on the path.
 """
 
-from jobcluster.cli.main import main
+from jobcluster.cli.main import start
 
 if __name__ == "__main__":
-    main(prog_name="jobcluster")
+    start()

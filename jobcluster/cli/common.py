@@ -30,7 +30,7 @@ from jobcluster.errors import (
     UserError,
 )
 
-__all__ = ["Exit", "Seconds", "Shell", "connecting", "fail", "verb"]
+__all__ = ["Exit", "Seconds", "Shell", "connecting", "fail", "mend_streams", "verb"]
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,7 +170,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _mend_streams() -> None:
+def mend_streams() -> None:
     """Whatever was closed ahead is empty, or takes everything."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -219,7 +219,6 @@ def verb(function: Callable[..., R]) -> Callable[..., R]:
     ) -> R:
         # They may be said ahead of the verb, too.
         ahead = context.find_root().params
-        _mend_streams()
         before = {number: signal.signal(number, _end) for number in _ENDING}
         shell = Shell(
             connect or ahead.get("connect") or "", as_json=as_json or ahead.get("as_json", False)

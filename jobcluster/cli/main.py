@@ -10,9 +10,9 @@ from typing import Final
 import click
 
 from jobcluster import __version__
-from jobcluster.cli.common import connecting
+from jobcluster.cli.common import connecting, mend_streams
 
-__all__ = ["main"]
+__all__ = ["main", "start"]
 
 _VERBS: Final = {
     "submit": "Hand in a job, or many, and print the tickets.",
@@ -69,3 +69,11 @@ def main(connect: str, as_json: bool) -> None:  # noqa: FBT001 - click's way
     A job is handed to any node, on this machine unless --connect says otherwise, and its ticket is
     good at every node.
     """
+
+
+def start() -> None:
+    """
+    Be the program.
+    """
+    mend_streams()
+    main(prog_name="jobcluster")

@@ -4,6 +4,9 @@ C{jobcluster}: each verb.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -255,6 +258,27 @@ class UsageTests(ShellCase):
         ):
             self.assertIn(says, self.complaint(*words, code=2), words)
         self.assertEqual("", self.say("list", "all"))
+
+    def test_closed_streams(self) -> None:
+        """
+        What was closed is empty, and what cannot be written is said in one line.
+        """
+        program = f"exec {sys.executable} -m jobcluster.cli map echo"
+        environ = {"JOBCLUSTER_CONNECT": self.live.socket("a"), "PATH": os.defpath}
+        for ending, code, says in (
+            ("<&-", 0, ""),
+            ("<&- >&-", 0, ""),
+            ("-n >/dev/full", 1, "jobcluster: cannot read or write: No space left on device\n"),
+        ):
+            ended = subprocess.run(
+                ["/bin/sh", "-c", f"{program} {ending}"],
+                env=environ,
+                input="x\n",
+                capture_output=True,
+                check=False,
+                text=True,
+            )
+            self.assertEqual((code, says), (ended.returncode, ended.stderr), ending)
 
     def test_file(self) -> None:
         """
