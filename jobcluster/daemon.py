@@ -18,7 +18,12 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python import usage
 
-from jobcluster.config import Setting, UnusableSettingError, has_port, is_beyond_loopback, resolve
+from jobcluster.config import (
+    Setting,
+    UnusableSettingError,
+    resolve,
+)
+from jobcluster.endpoints import has_port, is_beyond_loopback
 from jobcluster.logs import choose
 
 __all__ = ["DaemonOptions", "check_client_endpoint", "end_with", "listen", "serve", "warn_of_trust"]

@@ -15,7 +15,12 @@ from typing import Any, Final, cast
 
 from twisted.application.service import MultiService, Service
 
-from jobcluster.config import CLIENT_PORT, CLIENT_SOCKET, NODE, is_beyond_loopback, state_home
+from jobcluster.config import (
+    CLIENT_PORT,
+    CLIENT_SOCKET,
+    NODE,
+    state_home,
+)
 from jobcluster.daemon import (
     DaemonOptions,
     check_client_endpoint,
@@ -24,6 +29,7 @@ from jobcluster.daemon import (
     serve,
     warn_of_trust,
 )
+from jobcluster.endpoints import is_beyond_loopback
 from jobcluster.interfaces import IClusterView, IRunner
 
 __all__ = ["Options", "makeService", "runner_maker"]

@@ -72,7 +72,7 @@ TALK: Names = SHOWN | {
     "jobcluster.core.words",
 }
 """What is talked about: those modules of the core that are plain values and decide nothing."""
-CONTRACTS: Names = {"jobcluster.interfaces", "jobcluster.config"}
+CONTRACTS: Names = {"jobcluster.interfaces", "jobcluster.config", "jobcluster.endpoints"}
 FRAMES: Names = {"jobcluster.keeper.frames"}
 WIRE: Names = {"jobcluster.wire"}
 TWISTED: Names = {"twisted"}
@@ -124,7 +124,11 @@ LAYERS = (
     layer("core", PURE_STDLIB, LIBRARIES, ERRORS),
     layer("keeper", STDLIB, SELF, {"cloudpickle"}),
     layer("interfaces", STDLIB, LIBRARIES, ERRORS, TALK, {"twisted.internet.defer"}),
-    layer("config", STDLIB, LIBRARIES, ERRORS, SHOWN),
+    layer(
+        "config",
+        *(STDLIB, LIBRARIES, ERRORS, SHOWN),
+        members={"jobcluster.config", "jobcluster.endpoints"},
+    ),
     layer("wire", ROWS_ABOVE, TWISTED, {"msgspec"}),
     layer("store", ROWS_ABOVE, TWISTED),
     layer("runners", ROWS_ABOVE, TWISTED, FRAMES),

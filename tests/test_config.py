@@ -15,9 +15,9 @@ from jobcluster.config import (
     NODE,
     Setting,
     UnusableSettingError,
-    is_beyond_loopback,
     resolve,
 )
+from jobcluster.endpoints import is_beyond_loopback
 
 
 @frozen

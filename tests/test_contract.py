@@ -11,7 +11,7 @@ from textwrap import dedent
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster import balancer_tap, node_tap
-from jobcluster.config import is_beyond_loopback
+from jobcluster.endpoints import is_beyond_loopback
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

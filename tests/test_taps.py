@@ -14,8 +14,13 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobcluster import balancer_tap, node_tap
-from jobcluster.config import BALANCER, CLIENT_PORT, NODE, is_beyond_loopback
+from jobcluster.config import (
+    BALANCER,
+    CLIENT_PORT,
+    NODE,
+)
 from jobcluster.daemon import DaemonOptions
+from jobcluster.endpoints import is_beyond_loopback
 from jobcluster.services.clocks import machine_clocks
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"

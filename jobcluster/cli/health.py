@@ -22,9 +22,16 @@ from typing import Any, Final
 import attrs
 
 from jobcluster import __version__
-from jobcluster.config import BALANCER, NODE, Setting, flag, seconds, split_endpoint
+from jobcluster.config import (
+    BALANCER,
+    NODE,
+    Setting,
+    flag,
+    seconds,
+)
 from jobcluster.core.values import format_ticket
 from jobcluster.core.views import Ask
+from jobcluster.endpoints import split_endpoint
 from jobcluster.errors import NotJoinedError, UnknownTicketError
 from jobcluster.wire.codec import pack
 

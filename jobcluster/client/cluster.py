@@ -22,19 +22,27 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
 from jobcluster.client.calls import function_of
+from jobcluster.client.describing import (
+    Word,
+    check_types,
+    command_of,
+    limit_of,
+    texts_of,
+    variables_of,
+)
 from jobcluster.client.finding import find_places
 from jobcluster.client.futures import JobFuture
 from jobcluster.client.link import PATIENCE
 from jobcluster.client.remote import RemoteNode
 from jobcluster.client.results import CommandResult
 from jobcluster.client.thread import ReactorThread
-from jobcluster.core.commands import COMMAND, Command, pack_command
+from jobcluster.core.commands import COMMAND, pack_command
 from jobcluster.core.description import join_tags
 from jobcluster.core.functions import FUNCTION, pack_function
 from jobcluster.core.payloads import check_job
 from jobcluster.core.values import SLEEP, OnNodeLoss, Spec
 from jobcluster.core.views import ClusterView, JobView
-from jobcluster.errors import JobclusterError, UserError
+from jobcluster.errors import JobclusterError
 
 __all__ = ["Cluster"]
 
@@ -42,11 +50,6 @@ T = TypeVar("T")
 
 _PIECE: Final = 256 * 1024
 """Bytes of output that are fetched at once."""
-
-_LONGEST: Final = 1e9
-"""Seconds that a timeout is below."""
-
-Text = str | bytes
 
 
 class Cluster(Executor):
@@ -128,27 +131,27 @@ class Cluster(Executor):
         The rest is as for L{command}.
         """
         function = function_of(fn, args, kwargs or {})._replace(
-            environment=_variables(env),
+            environment=variables_of(env),
             directory=None if cwd is None else os.fsencode(cwd),
-            limit=_limit(timeout),
+            limit=limit_of(timeout),
         )
         return self.submit_spec(
             Spec(
                 FUNCTION,
                 pack_function(function),
                 priority,
-                join_tags(_texts("require", require)),
+                join_tags(texts_of("require", require)),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,
-                tags=_texts("tags", tags),
+                tags=texts_of("tags", tags),
             ),
             allow_pickle=function.pickled,
         )
 
     def command(  # noqa: PLR0913 - what can be said of a command
         self,
-        argv: Sequence[Text | os.PathLike[str]],
+        argv: Sequence[Word],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
@@ -180,25 +183,17 @@ class Cluster(Executor):
             L{jobcluster.errors.JobFailedError}, whose C{result} has its exit code and output.
         @raise UserError: if it makes no sense.
         """
-        if isinstance(argv, str | bytes):
-            raise UserError("A command is a list of words: no shell parts one text into them.")
-        command = Command(
-            tuple(map(os.fsencode, argv)),
-            _variables(env),
-            None if cwd is None else os.fsencode(cwd),
-            stdin.encode() if isinstance(stdin, str) else stdin,
-            _limit(timeout),
-        )
+        command = command_of(argv, env, cwd, stdin, timeout)
         return self.submit_spec(
             Spec(
                 COMMAND,
                 pack_command(command),
                 priority,
-                join_tags(_texts("require", require)),
+                join_tags(texts_of("require", require)),
                 on_node_loss=on_node_loss,
                 key=key,
                 name=name,
-                tags=_texts("tags", tags),
+                tags=texts_of("tags", tags),
             )
         )
 
@@ -326,11 +321,7 @@ class Cluster(Executor):
         @param allow_pickle: whether a result that is a pickle may be opened.
         @raise UserError: if it makes no sense.
         """
-        for what in ("key", "name"):
-            if not isinstance(getattr(spec, what), str):
-                raise UserError(f"A {what} is a text: {getattr(spec, what)!r} is none.")
-        if not isinstance(spec.priority, int):
-            raise UserError(f"A priority is a whole number: {spec.priority!r} is none.")
+        check_types(spec)
         check_job(spec)
         if not spec.key:
             # Whatever becomes of the connection, it is submitted once.
@@ -374,22 +365,6 @@ class Cluster(Executor):
     @staticmethod
     def _fetch(ticket: str, stream: str, offset: int, node: RemoteNode) -> Deferred[bytes]:
         return node.output(ticket, stream, offset, _PIECE)
-
-
-def _texts(what: str, texts: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise UserError(f"{what} is a list of texts, such as ['a', 'b']: {texts!r} is none.")
-    return tuple(texts)
-
-
-def _limit(timeout: float) -> float:
-    if not 0 <= timeout < _LONGEST:
-        raise UserError(f"A timeout is a number of seconds, 0 for none: {timeout!r} is not.")
-    return float(timeout)
-
-
-def _variables(env: Mapping[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((os.fsencode(name), os.fsencode(value)) for name, value in (env or {}).items())
 
 
 _clusters: weakref.WeakSet[Cluster] = weakref.WeakSet()

@@ -11,7 +11,12 @@ from typing import Any, Final
 from twisted.internet.endpoints import clientFromString
 
 from jobcluster.client.link import Place
-from jobcluster.config import CLIENT_PORT, CLIENT_SOCKET, split_endpoint, state_home
+from jobcluster.config import (
+    CLIENT_PORT,
+    CLIENT_SOCKET,
+    state_home,
+)
+from jobcluster.endpoints import split_endpoint
 from jobcluster.errors import UserError
 
 __all__ = ["VARIABLE", "find_places"]

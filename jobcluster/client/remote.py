@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -17,6 +17,7 @@ from zope.interface import implementer
 from jobcluster.client.batching import Batches
 from jobcluster.client.connection import ConnectionEndedError, error_of
 from jobcluster.client.link import PATIENCE, Link, Place
+from jobcluster.client.watched import Watched
 from jobcluster.core.client_words import Greeting, Listing, Shown, Told
 from jobcluster.core.values import Spec, format_ticket, parse_ticket
 from jobcluster.core.views import ClusterView, Filter, JobView, Piece
@@ -26,7 +27,6 @@ from jobcluster.errors import (
     MalformedTicketError,
     NodeUnreachableError,
     NotAcknowledgedError,
-    StoreFailedError,
     StoreOpeningError,
 )
 from jobcluster.interfaces import IClusterView
@@ -47,14 +47,8 @@ _ROW: Final = 100
 _TICKETS: Final = 1000
 """Tickets of one call."""
 
-_PING: Final = 4.0
-"""Seconds between two looks whether the node is still there, while jobs are watched."""
-
 _RETRY: Final = 0.2
 """Seconds until a node that cannot answer just now is asked again."""
-
-_OPENING: Final = (StoreOpeningError.__name__, StoreFailedError.__name__)
-"""What is told of a job by a node that begins anew, and will tell more of it then."""
 
 _LOST: Final = (ConnectionEndedError, CallTimedOutError)
 """What a call fails with when its connection ends."""
@@ -80,21 +74,15 @@ class RemoteNode:
         @param patience: seconds for which a node that was there is waited for.
         """
         self.clock = clock
-        self._patience = patience
-        self._opening_since: float | None = None
-        """Since when what is watched cannot be, for the node begins anew."""
         """The reactor that it is of."""
-        self._link = Link(clock, places, self._changed, self._lost, patience)
-        self._watched: dict[str, list[Deferred[JobView]]] = {}
-        self._ping: IDelayedCall | None = None
-        self._again: list[str] = []
-        """What is to be watched again, soon."""
-        self._timer: IDelayedCall | None = None
+        self._patience = patience
+        self._watches: Batches[str, None] = Batches(clock, self._send_watches, _TICKETS)
+        self._watched = Watched(clock, patience, self._watches.ask, self._unwatch, self._look)
+        self._link = Link(clock, places, self._watched.changed, self._watched.lost, patience)
         self._submissions: Batches[tuple[Spec, bool], Told] = Batches(
             clock, self._send_jobs, _JOBS, lambda job: len(job[0].payload) + _ROW, _BYTES
         )
         self._queries: Batches[str, Shown] = Batches(clock, self._send_queries, _TICKETS)
-        self._watches: Batches[str, None] = Batches(clock, self._send_watches, _TICKETS)
         self._cancels: Batches[str, Told] = Batches(clock, self._send_cancels, _TICKETS)
 
     # -- as a cluster ------------------------------------------------------------------------------
@@ -138,17 +126,10 @@ class RemoteNode:
         """
         End the connection; whoever waits hears that this client is closed.
         """
-        self._stop_pinging()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         error = NodeUnreachableError("This client is closed.")
         for batches in (self._submissions, self._queries, self._watches, self._cancels):
             batches.close(error)
-        watched, self._watched = self._watched, {}
-        for waits in watched.values():
-            for wait in waits:
-                wait.errback(Failure(error))
+        self._watched.close(error)
         self._link.close()
 
     def submit(self, specs: Sequence[Spec]) -> Deferred[tuple[str | JobclusterError, ...]]:
@@ -169,8 +150,7 @@ class RemoteNode:
 
         def note(ticket: str) -> str:
             # The node watches it: nothing more is to be said.
-            self._watched.setdefault(ticket, []).append(ended)
-            self._keep_pinging()
+            self._watched.note(ticket, ended)
             return ticket
 
         def give_up(failure: Failure) -> Failure:
@@ -192,24 +172,9 @@ class RemoteNode:
         """
         See L{IClusterView.wait}.
         """
-
-        def forget(wait: Deferred[JobView]) -> None:
-            waits = self._watched.get(ticket, [])
-            if wait in waits:
-                waits.remove(wait)
-            if not waits and self._watched.pop(ticket, None) is not None:
-                unwatched = self._ask(commands.Unwatch, {"tickets": [ticket]})
-                unwatched.addErrback(lambda _: None)
-
         if parse_ticket(ticket) is None:
             return fail(MalformedTicketError())
-        wait: Deferred[JobView] = Deferred(forget)
-        waits = self._watched.setdefault(ticket, [])
-        waits.append(wait)
-        if len(waits) == 1:
-            self._watches.ask(ticket).addErrback(self._unwatchable, ticket)
-        self._keep_pinging()
-        return wait
+        return self._watched.wait(ticket)
 
     def cancel(self, ticket: str) -> Deferred[str]:
         """
@@ -318,67 +283,12 @@ class RemoteNode:
         asked = self._ask(commands.Cancel, {"tickets": tickets})
         return asked.addCallback(lambda answer: answer["rows"])
 
-    # -- watching ----------------------------------------------------------------------------------
-
-    def _changed(self, rows: tuple[Shown, ...]) -> None:
-        for row in rows:
-            if row.error in _OPENING and self._may_wait():
-                self._later(row.ticket)
-                continue
-            for wait in self._watched.pop(row.ticket, ()):
-                if row.view is None:
-                    wait.errback(Failure(error_of(row.error, row.text)))
-                else:
-                    wait.callback(row.view)
-        if not self._watched:
-            self._stop_pinging()
-
-    def _may_wait(self) -> bool:
-        """Whether a node that begins anew is waited for any longer."""
-        now = self.clock.seconds()
-        if self._opening_since is None or now - self._opening_since > 2 * self._patience:
-            self._opening_since = now
-        return now - self._opening_since <= self._patience
-
-    def _later(self, ticket: str) -> None:
-        self._again.append(ticket)
-        if self._timer is None:
-            self._timer = self.clock.callLater(_RETRY, self._watch_later)
-
-    def _watch_later(self) -> None:
-        self._timer = None
-        again, self._again = self._again, []
-        for ticket in again:
-            self._watch_again(ticket)
-
-    def _watch_again(self, ticket: str) -> None:
-        if ticket in self._watched:
-            self._watches.ask(ticket).addErrback(self._unwatchable, ticket)
-
-    def _unwatchable(self, failure: Failure, ticket: str) -> None:
-        for wait in self._watched.pop(ticket, ()):
-            wait.errback(failure)
-
-    def _lost(self) -> None:
-        """What is watched is to be watched over the next connection too."""
-        for ticket in tuple(self._watched):
-            self._watch_again(ticket)
-
-    def _keep_pinging(self) -> None:
-        if self._ping is None:
-            self._ping = self.clock.callLater(_PING, self._look)
-
-    def _stop_pinging(self) -> None:
-        if self._ping is not None:
-            self._ping.cancel()
-            self._ping = None
+    def _unwatch(self, ticket: str) -> None:
+        self._ask(commands.Unwatch, {"tickets": [ticket]}).addErrback(lambda _: None)
 
     def _look(self) -> None:
-        self._ping = None
-        if self._watched:
-            # A call that is not answered ends the connection, and what is watched is asked anew.
-            self._ask(commands.Query, {"tickets": []}).addErrback(lambda _: None)
-            self._keep_pinging()
+        # A call that is not answered ends the connection, and what is watched is asked anew.
+        self._ask(commands.Query, {"tickets": []}).addErrback(lambda _: None)
 
 
 def _is_opening(answer: dict[str, Any]) -> bool:

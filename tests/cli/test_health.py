@@ -24,8 +24,8 @@ from jobcluster.cli.health import (
     ask_node,
     find,
 )
-from jobcluster.config import split_endpoint
 from jobcluster.core.views import Ask
+from jobcluster.endpoints import split_endpoint
 from jobcluster.errors import NotJoinedError, StoreOpeningError, UnknownTicketError
 from jobcluster.wire import commands
 
