@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final, TypeVar
 
 from twisted.internet.base import ReactorBase
@@ -105,10 +106,13 @@ class ReactorThread:
         self.post(begin)
         try:
             return answer.result(timeout)
-        except BaseException:
+        except BaseException as error:
             # Out of patience, or interrupted: nobody is interested in the answer any more.
-            if not answer.done():
-                self.post(forget)
+            if answer.done():
+                raise
+            self.post(forget)
+            if isinstance(error, FutureTimeoutError):  # another class than ours, in Python 3.10
+                raise TimeoutError(f"not answered within {timeout:g} s") from None
             raise
 
 
