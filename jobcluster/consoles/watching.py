@@ -93,9 +93,9 @@ class Watch:
         """
         self.drop(list(self._waits))
         self._ended.clear()
-        if self._flushing is not None:
+        if self._flushing is not None and self._flushing.active():
             self._flushing.cancel()
-            self._flushing = None
+        self._flushing = None
 
     def _tell(self, shown: Shown) -> None:
         if self._waits.pop(shown.ticket, None) is None:
