@@ -116,7 +116,7 @@ async def test_map_killed(daemons: Daemons, tmp_path: Path) -> None:
     numbers = [str(number) for number in range(300)]
     lines.write_text("\n".join(numbers), "ascii")
     program = _COMMAND_LINE.format(pid=str(pid), out="/dev/stdout")
-    job = f"echo {{}} >> {ran}; echo out {{}}; sleep 0.01"
+    job = f"echo {{}} >> {ran}; echo out {{}}; sleep 0.03"
     words = ("-c", program, "map", "--key", "k", "-a", str(lines), "--", "sh", "-c", job)
     first = _run(connect, *words, cwd=tmp_path)
     await until(_LIMIT, "nothing runs", lambda: ran.exists() and ran.stat().st_size > 100)
