@@ -3,7 +3,7 @@ What is written, and to whom.
 """
 
 import attrs
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import succeed
 from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
@@ -91,4 +91,5 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(format_address(IPv4Address("TCP", "127.0.0.1", 70)), "127.0.0.1:70")
         self.assertEqual(format_address(IPv6Address("TCP", "::1", 70)), "[::1]:70")
         self.assertEqual(format_address(UNIXAddress("/run/x")), "/run/x")
-        self.assertEqual(format_address(UNIXAddress(None)), "UNIXAddress")
+        self.assertEqual(format_address(UNIXAddress(None)), "a UNIX socket")
+        self.assertEqual(format_address(HostnameAddress(b"x", 1)), "HostnameAddress")
