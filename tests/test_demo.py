@@ -16,7 +16,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.consoles.grammar import Submit, parse
+from jobcluster.consoles.grammar import parse
+from jobcluster.consoles.requests import Submit
 from jobcluster.consoles.words import describe_cluster, describe_row
 from jobcluster.core.commands import COMMAND, Command, pack_command, unpack_command
 from jobcluster.core.values import SLEEP

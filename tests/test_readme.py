@@ -14,7 +14,8 @@ from jobcluster.cli.common import Exit
 from jobcluster.cli.main import main
 from jobcluster.client.finding import VARIABLE
 from jobcluster.config import BALANCER, NODE, Setting
-from jobcluster.consoles.grammar import Say, parse
+from jobcluster.consoles.grammar import parse
+from jobcluster.consoles.requests import Say
 from jobcluster.consoles.run import RUN_USAGE
 
 README = Path(__file__).resolve().parent.parent / "README.rst"

@@ -1,23 +1,9 @@
 """
-C{jobcluster balancer}: a balancer in the foreground, for those who do not know twistd.
+C{jobcluster balancer}: a balancer in the foreground.
 """
 
-from __future__ import annotations
-
-import click
-
-from jobcluster.cli.daemons import run_daemon
+from jobcluster.cli.daemons import make_command
 
 __all__ = ["command"]
 
-
-@click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def command(options: tuple[str, ...]) -> None:
-    """
-    Start a balancer in the foreground; --help has its options.
-    """
-    run_daemon("jobbalancer", options)
+command = make_command("balancer")

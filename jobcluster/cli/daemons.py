@@ -1,20 +1,33 @@
 """
-Daemons in the foreground.
+Daemons in the foreground, for those who do not know twistd.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-__all__ = ["run_daemon"]
+import click
+
+__all__ = ["make_command"]
 
 
-def run_daemon(name: str, options: Sequence[str]) -> None:
+def make_command(kind: str) -> click.Command:
     """
-    Be C{twistd -n NAME}, with these options.
-    """
-    from twisted.scripts.twistd import run  # noqa: PLC0415 - it is to choose the reactor
+    The verb that is C{twistd -n jobKIND}, with the same options.
 
-    sys.argv = ["twistd", "--nodaemon", name, *options]
-    run()
+    @param kind: C{node} or C{balancer}.
+    """
+
+    @click.command(
+        help=f"Start a {kind} in the foreground; --help has its options.",
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+        add_help_option=False,
+    )
+    @click.argument("options", nargs=-1, type=click.UNPROCESSED)
+    def command(options: tuple[str, ...]) -> None:
+        from twisted.scripts.twistd import run  # noqa: PLC0415 - it is to choose the reactor
+
+        sys.argv = ["twistd", "--nodaemon", f"job{kind}", *options]
+        run()
+
+    return command

@@ -16,7 +16,6 @@ from jobcluster.consoles.call import CALL_DETAIL, read_call
 from jobcluster.consoles.options import OPTIONS_DETAIL
 from jobcluster.consoles.requests import (
     ALONE,
-    ANYWHERE,
     Ask,
     Leave,
     Listen,
@@ -36,20 +35,7 @@ from jobcluster.core.values import SLEEP, Spec, parse_ticket
 from jobcluster.core.views import STATES, Filter
 from jobcluster.errors import MalformedTicketError, UserError
 
-__all__ = [
-    "ALONE",
-    "ANYWHERE",
-    "Ask",
-    "Leave",
-    "Listen",
-    "Output",
-    "Prompt",
-    "Request",
-    "Say",
-    "Submit",
-    "Tail",
-    "parse",
-]
+__all__ = ["parse"]
 
 _ALL: Final = "all"
 

@@ -5,7 +5,8 @@ What the tests of sessions begin and end with.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.consoles.rig import TICK, FakeCluster, Typist
+from tests.consoles.rig import TICK, FakeCluster
+from tests.consoles.typist import Typist
 
 
 class SessionCase(SynchronousTestCase):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.consoles.grammar import Submit, parse
+from jobcluster.consoles.grammar import parse
+from jobcluster.consoles.requests import Submit
 from jobcluster.consoles.shell import quote
 from jobcluster.core.functions import FUNCTION, Function, named, unpack_function
 from jobcluster.core.values import OnNodeLoss

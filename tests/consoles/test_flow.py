@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consoles.cases import SessionCase
-from tests.consoles.rig import TICK, FakeCluster, Typist, ticket
+from tests.consoles.rig import TICK, FakeCluster, ticket
+from tests.consoles.typist import Typist
 
 LINES = st.lists(
     st.sampled_from(

@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from jobcluster.errors import NodeAwayError, OutputMissingError, StoreFailedError
 from tests.consoles.outputs import PATTERN, OutputCase, pattern
-from tests.consoles.rig import MOST, TICK, Typist, ticket
+from tests.consoles.rig import MOST, TICK, ticket
+from tests.consoles.typist import Typist
 
 WILL_ECHO, DONT_ECHO = b"\xff\xfb\x01", b"\xff\xfe\x01"
 

@@ -18,7 +18,8 @@ from jobcluster.core.values import SLEEP, Outcome, Spec, Status
 from jobcluster.core.views import Filter
 from jobcluster.errors import NodeAwayError, OutputMissingError, UnknownTicketError
 from jobcluster.interfaces import IClusterView
-from tests.consoles.rig import FIRST_JOB, MOST, FakeCluster, FakeConnection, Typist, ticket
+from tests.consoles.rig import FIRST_JOB, MOST, FakeCluster, ticket
+from tests.consoles.typist import FakeConnection, Typist
 
 
 class InterfaceTests(SynchronousTestCase):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from jobcluster.consoles.grammar import Submit, parse
+from jobcluster.consoles.grammar import parse
 from jobcluster.consoles.lines import LINE_LIMIT, LineFilter
+from jobcluster.consoles.requests import Submit
 from jobcluster.consoles.shell import join, quote
 from jobcluster.core.commands import COMMAND, Command, unpack_command
 from jobcluster.core.values import OnNodeLoss

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from jobcluster.errors import NodeAwayError
 from tests.consoles.outputs import PATTERN, OutputCase
-from tests.consoles.rig import FIRST_JOB, MOST, TICK, Typist, ticket
+from tests.consoles.rig import FIRST_JOB, MOST, TICK, ticket
+from tests.consoles.typist import Typist
 
 CTRL_C = b"\xff\xf4\xff\xfd\x06"
 """What telnet sends for it."""
